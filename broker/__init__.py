@@ -1,0 +1,1 @@
+"""The carriers: how frames travel between two nodes."""

@@ -1,0 +1,1 @@
+"""The district 区: the tier that dispatches, supervises and publishes."""

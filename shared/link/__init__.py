@@ -1,0 +1,1 @@
+"""How it travels: frames, the link session (a state machine without I/O), the Carrier port."""

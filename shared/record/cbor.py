@@ -1,0 +1,79 @@
+"""Deterministic CBOR (RFC 8949 §4.2.1): what is decoded must equal its own re-encoding."""
+
+from typing import Any
+
+import cbor2
+
+from shared.errors import FaultError
+from shared.record.limits import EXT_DEPTH_MAX, INTEGER_MAX
+
+_PLAIN = (bytes, str, bool, type(None))
+
+
+def encode(value: Any) -> bytes:
+    """Return the one encoding of ``value``: shortest heads, definite lengths, sorted maps.
+
+    Maps are sorted by the bytes of their encoded keys (RFC 8949), which differs from the older
+    length-first rule that cbor2 calls ``canonical``.
+    """
+    return cbor2.dumps(_ordered(value))
+
+
+def encode_flat(value: Any) -> bytes:
+    """Return ``encode(value)`` for a value without maps, or with maps already in order."""
+    return cbor2.dumps(value)
+
+
+def decode(data: bytes, *, max_depth: int = 8) -> Any:
+    """Return the value that ``data`` encodes deterministically.
+
+    Raises:
+        FaultError: not CBOR, trailing bytes, too deep, or not the deterministic encoding.
+    """
+    value = decode_loose(data, max_depth=max_depth)
+    if encode(value) != data:
+        raise FaultError("not in deterministic CBOR")
+    return value
+
+
+def decode_loose(data: bytes, *, max_depth: int = 8) -> Any:
+    """Return the value in ``data``, however it is encoded: for frames, which nobody signs.
+
+    Raises:
+        FaultError: not CBOR, too deep, of indefinite length, or a map with a key twice.
+    """
+    try:
+        return cbor2.loads(
+            data, max_depth=max_depth, allow_indefinite=False, allow_duplicate_keys=False
+        )
+    except (cbor2.CBORError, ValueError, OverflowError, RecursionError) as error:
+        raise FaultError(f"not CBOR: {error}") from error
+
+
+def check_plain(value: Any, depth: int = EXT_DEPTH_MAX) -> None:
+    """Refuse what a header's ``ext`` must not hold: floats, tags, huge integers, deep nests.
+
+    Raises:
+        FaultError: ``value`` is not made of plain integers, texts, bytes, lists and maps.
+    """
+    if type(value) is int:
+        if not -INTEGER_MAX <= value <= INTEGER_MAX:
+            raise FaultError("integer out of range")
+    elif isinstance(value, (list, dict)):
+        if depth == 0:
+            raise FaultError("nested too deep")
+        items = value if isinstance(value, list) else [*value.keys(), *value.values()]
+        for item in items:
+            check_plain(item, depth - 1)
+    elif type(value) not in _PLAIN:
+        raise FaultError(f"a {type(value).__name__} cannot stand here")
+
+
+def _ordered(value: Any) -> Any:
+    """Return ``value`` with every map sorted; plain values pass through untouched."""
+    if type(value) is list:
+        return [_ordered(item) if type(item) in (list, dict) else item for item in value]
+    if type(value) is dict and value:
+        pairs = ((cbor2.dumps(_ordered(key)), key) for key in value)
+        return {key: _ordered(value[key]) for _, key in sorted(pairs)}
+    return value

@@ -1,0 +1,1 @@
+"""Who may say it: keys, certificates, epochs, authority. Pure."""

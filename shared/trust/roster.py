@@ -1,0 +1,217 @@
+"""The roster: which key speaks for which feed, as far as the trust records held tell.
+
+A function of the set of records (protocol 1.5). A feed whose base (certificate and
+``epoch.opened``) is not in the roster is not yet known: a gap, never a fault (protocol 4.3).
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from shared.errors import InvalidError
+from shared.record.feed import ROOT_EPOCH, UPWARD, Feed, Level, is_above
+from shared.record.header import NO_PREV, Header
+from shared.record.record import Record
+from shared.trust.authority import KindTable, read_as
+from shared.trust.kinds import CERTIFIED, FOUNDED, KINDS, OPENED, Certified, Founded, Keyed, Opened
+from shared.trust.keys import PublicKey
+
+_TRUST_KINDS = KindTable(KINDS)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A division's node as somebody above it vouches for it.
+
+    Attributes:
+        rid: The record that says so; for the district the anchor.
+        division: Code.
+        label: Short name shown to people, unique in the district.
+        level: Its tier.
+        signing_key: 32 bytes.
+        sealing_key: 32 bytes.
+    """
+
+    rid: bytes
+    division: str
+    label: str
+    level: Level
+    signing_key: bytes
+    sealing_key: bytes
+
+    @cached_property
+    def key(self) -> PublicKey:
+        """The key that signs for the division."""
+        return PublicKey(self.signing_key)
+
+
+@dataclass(frozen=True)
+class Incarnation:
+    """An epoch that a node opened."""
+
+    rid: bytes
+    certificate: Certificate
+    follows: bytes | None
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a feed stands on: the author's certificate, and the prev of its first record."""
+
+    certificate: Certificate
+    first_prev: bytes
+
+
+class Roster:
+    """All trust facts of one district that a node holds.
+
+    Attributes:
+        anchor: rid of ``district.founded``, 32 bytes; pinned for good.
+    """
+
+    def __init__(self, anchor: bytes) -> None:
+        """Start with nothing but the pinned anchor."""
+        self.anchor = anchor
+        self._certificates: dict[bytes, Certificate] = {}
+        self._by_division: dict[str, list[Certificate]] = {}
+        self._incarnations: dict[tuple[str, bytes], Incarnation] = {}
+
+    def copy(self) -> "Roster":
+        """Return an independent copy, for trying a transaction."""
+        other = Roster(self.anchor)
+        other._certificates = dict(self._certificates)
+        other._by_division = {code: list(found) for code, found in self._by_division.items()}
+        other._incarnations = dict(self._incarnations)
+        return other
+
+    def base_of(self, feed: Feed, first: Header) -> Base | None:
+        """Return what ``feed`` stands on, or None while that is not held.
+
+        Args:
+            feed: The feed of a run.
+            first: The run's first header; it names the base where the run begins an epoch.
+        """
+        if feed.epoch == ROOT_EPOCH:
+            return self._root_base(feed, first)
+        incarnation = self._incarnations.get((feed.author, feed.epoch))
+        if incarnation is not None:
+            opens = feed == own_trust_feed(incarnation.certificate, feed.epoch)
+            prev = incarnation.certificate.rid if opens else incarnation.rid
+            return Base(incarnation.certificate, prev)
+        certificate = self._certificates.get(first.prev)
+        if first.seq or first.kind != OPENED or certificate is None:
+            return None
+        if feed != own_trust_feed(certificate, feed.epoch):
+            return None
+        return Base(certificate, certificate.rid)
+
+    def _root_base(self, feed: Feed, first: Header) -> Base | None:
+        known = self._certificates.get(self.anchor)
+        if known is not None and feed == own_trust_feed(known, ROOT_EPOCH):
+            return Base(known, NO_PREV)
+        return None
+
+    def founding(self, record: Record) -> Certificate | None:
+        """Return the district's certificate if ``record`` is the pinned anchor, else None."""
+        header = record.header
+        is_anchor = record.rid == self.anchor and header.kind == FOUNDED and header.seq == 0
+        if not is_anchor or header.prev != NO_PREV or record.body is None:
+            return None
+        try:
+            body = read_as(Founded, record.body)
+            certificate = _certificate(record.rid, body)
+        except InvalidError:
+            return None
+        if body.level != Level.DISTRICT.word or body.division != header.feed.author:
+            return None
+        return certificate if header.feed == own_trust_feed(certificate, ROOT_EPOCH) else None
+
+    def learn(self, record: Record) -> None:
+        """Take in one accepted record of the trust lane; what is not authorised adds nothing."""
+        header = record.header
+        if header.kind == FOUNDED:
+            founding = self.founding(record)
+            if founding is not None:
+                self._add(founding)
+            return
+        author = self._author(header.feed)
+        if author is None or record.body is None:
+            return
+        if _TRUST_KINDS.objection(header.kind, header.feed, author.level) is not None:
+            return
+        try:
+            if header.kind == CERTIFIED:
+                self._learn_certified(record, read_as(Certified, record.body))
+            elif header.kind == OPENED and header.seq == 0:
+                self._learn_opened(record, read_as(Opened, record.body))
+        except InvalidError:
+            return  # stored and relayed, but it certifies nobody (protocol 4.5)
+
+    def _author(self, feed: Feed) -> Certificate | None:
+        incarnation = self._incarnations.get((feed.author, feed.epoch))
+        if incarnation is not None:
+            return incarnation.certificate
+        # The record that opens an epoch speaks before its epoch is known.
+        found = self._by_division.get(feed.author)
+        return found[0] if found else None
+
+    def _learn_certified(self, record: Record, body: Certified) -> None:
+        author, division = record.header.feed.author, body.division
+        if is_above(author, division) and is_above(body.parent, division):
+            self._add(_certificate(record.rid, body))
+
+    def _learn_opened(self, record: Record, body: Opened) -> None:
+        header = record.header
+        certificate = self._certificates.get(header.prev)
+        if certificate is None or header.feed != own_trust_feed(certificate, header.feed.epoch):
+            return
+        follows = bytes.fromhex(body.follows) if body.follows else None
+        key = (header.feed.author, header.feed.epoch)
+        self._incarnations[key] = Incarnation(record.rid, certificate, follows)
+
+    def _add(self, certificate: Certificate) -> None:
+        if certificate.rid not in self._certificates:
+            self._certificates[certificate.rid] = certificate
+            self._by_division.setdefault(certificate.division, []).append(certificate)
+
+    def incarnation(self, author: str, epoch: bytes) -> Incarnation | None:
+        """Return the epoch of ``author`` if its opening is held."""
+        return self._incarnations.get((author, epoch))
+
+    def incarnations_of(self, author: str) -> dict[bytes, Incarnation]:
+        """Return all epochs of ``author`` that are held, by epoch."""
+        return {key[1]: value for key, value in self._incarnations.items() if key[0] == author}
+
+    def certificate_of(self, division: str) -> Certificate | None:
+        """Return the certificate of ``division``, if one is held."""
+        found = self._by_division.get(division)
+        return found[0] if found else None
+
+    def divisions(self) -> dict[str, Certificate]:
+        """Return the certified divisions by code, sorted."""
+        return {code: self._by_division[code][0] for code in sorted(self._by_division)}
+
+    def level_of(self, feed: Feed) -> Level | None:
+        """Return the author's level, None while its base is not held."""
+        author = self._author(feed)
+        return None if author is None else author.level
+
+
+def own_trust_feed(certificate: Certificate, epoch: bytes) -> Feed:
+    """Return the trust feed of an epoch: ``CODE*``, for a leaf ``^`` (protocol 4.3)."""
+    leaf = certificate.level == Level.VILLAGE
+    return Feed(
+        certificate.division, epoch, "trust", UPWARD if leaf else certificate.division + "*"
+    )
+
+
+def _certificate(rid: bytes, body: Keyed) -> Certificate:
+    signing_key = bytes.fromhex(body.signing_key)
+    PublicKey(signing_key)
+    return Certificate(
+        rid,
+        body.division,
+        body.label,
+        Level.of(body.level),
+        signing_key,
+        bytes.fromhex(body.sealing_key),
+    )

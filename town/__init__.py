@@ -1,0 +1,1 @@
+"""The town 镇: the tier that handles and relays."""
