@@ -12,11 +12,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import zstandard
 
 from shared.errors import FaultError
+from shared.log.store import ForkProof
 from shared.record import cbor
 from shared.record.body import SALT_BYTES, body_hash
 from shared.record.envelope import HEADS_AAD, Envelope, unwrap, wrap
@@ -53,7 +54,8 @@ class State(IntEnum):
     FULL = 2
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Entry:
     """What the sender holds of one feed.
 
     Attributes:
@@ -75,15 +77,6 @@ class Mode(IntEnum):
     NONE = 0
     CHANGED = 1
     ALL = 2
-
-
-class Fork(NamedTuple):
-    """A self-proving pair of headers, carried beside Heads (protocol 5.6)."""
-
-    feed: Feed
-    seq: int
-    first: bytes
-    second: bytes
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,7 @@ class Heads:
     root: bytes
     mode: Mode = Mode.NONE
     entries: tuple[Entry, ...] = ()
-    forks: tuple[Fork, ...] = ()
+    forks: tuple[ForkProof, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -219,10 +212,10 @@ def _entry(value: Any) -> Entry:
             raise FaultError("an entry is [feed, count, rid16, state]")
 
 
-def _fork(value: Any) -> Fork:
+def _fork(value: Any) -> ForkProof:
     match value:
         case [feed, int(seq), bytes(first), bytes(second)]:
-            return Fork(feed_from(feed), _counter(seq), first, second)
+            return ForkProof(feed_from(feed), _counter(seq), first, second)
         case _:
             raise FaultError("a fork is [feed, seq, header, header]")
 
@@ -264,6 +257,8 @@ def _runs(packed: bytes) -> tuple[Run, ...]:
     if type(value) is not list:
         raise FaultError("a chunk is a list of runs")
     runs = tuple(_run(item) for item in value)
+    if len({run.feed for run in runs}) != len(runs):
+        raise FaultError("a feed stands twice in a chunk")
     if sum(len(run.records) for run in runs) > CHUNK_RECORDS_MAX:
         raise FaultError(f"a chunk holds at most {CHUNK_RECORDS_MAX} records")
     return runs

@@ -4,11 +4,13 @@ Implementations: ``shared.log.sql`` (SQLAlchemy Core) and ``shared.log.memory`` 
 tests and the simulation use); both pass ``tests/contracts/test_store.py``.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+from shared.errors import InvalidError
 from shared.record.feed import Feed
+from shared.record.limits import FRAME_BYTES_MAX
 from shared.record.record import Record
 from shared.record.run import Run
 
@@ -17,6 +19,9 @@ SCHEMA: Final = 1
 
 QUARANTINE_FRAMES_MAX: Final = 200
 QUARANTINE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+PREFIX_BYTES_MIN: Final = 4
+"""A shorter beginning of a rid names nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +85,17 @@ class BadFrame:
 
 @dataclass
 class Batch:
-    """What one transaction writes; all of it or nothing.
+    """What one transaction writes, all of it or nothing; cuts come before runs.
 
     Attributes:
         at_ms: Time of the commit, becomes ``stored_at_ms``.
         runs: Records that continue their trunks, in this order.
         cuts: ``(feed, count)``: trunk records from ``count`` on move aside; the feed is stopped.
-        aside: Records kept beside the trunk, by rid; known ones are ignored.
-        forks: Proofs to keep.
+        aside: Records kept beside the trunk, by rid; known ones, there or in the trunk, are
+            ignored. A record that a later run brings into the trunk stands aside no longer.
+        forks: Proofs to keep; the first of a feed and seq stays.
         notes: Small named values of the node itself (epoch, counters, marks); None deletes.
-        bad_frames: For the bounded quarantine; the oldest make room.
+        bad_frames: For the bounded quarantine; the oldest make room (``kept_frame``).
     """
 
     at_ms: int
@@ -102,9 +108,7 @@ class Batch:
 
     def is_empty(self) -> bool:
         """Tell whether there is nothing to write."""
-        return not any(
-            (self.runs, self.cuts, self.aside, self.forks, self.notes, self.bad_frames)
-        )
+        return not any((self.runs, self.cuts, self.aside, self.forks, self.notes, self.bad_frames))
 
 
 class Store(Protocol):
@@ -115,10 +119,17 @@ class Store(Protocol):
     """
 
     async def commit(self, batch: Batch) -> None:
-        """Write ``batch`` in one transaction and flush it to disk before returning."""
+        """Write ``batch`` in one transaction and flush it to disk before returning.
+
+        A caller that is cancelled stops waiting; the batch is written all the same.
+
+        Raises:
+            InvalidError: a run does not begin where its trunk ends (``check_place``): a mistake
+                of the caller; nothing of the batch is written.
+        """
 
     async def feeds(self) -> dict[Feed, FeedState]:
-        """Return the state of every feed that has records or a fork."""
+        """Return the state of every feed that has trunk records, was cut or has a fork."""
 
     async def read(
         self, feed: Feed, first_seq: int, records_max: int, bytes_max: int
@@ -131,19 +142,26 @@ class Store(Protocol):
         """
 
     async def rids(self, feed: Feed, first_seq: int, count: int) -> list[bytes]:
-        """Return the rids of up to ``count`` trunk records from ``first_seq`` on."""
+        """Return the rids of up to ``count`` trunk records, the first that of ``first_seq``.
+
+        They end before the first that is not held, so that the position tells the seq.
+        """
 
     async def find(self, rid: bytes) -> Stored | None:
         """Return the trunk record of that rid."""
 
     async def find_prefix(self, prefix: bytes) -> list[bytes]:
-        """Return up to 2 rids, of trunk or aside, that begin with ``prefix`` (4 bytes or more)."""
+        """Return the lowest 2 rids, of trunk or aside, that begin with ``prefix``.
+
+        Raises:
+            InvalidError: ``prefix`` is shorter than ``PREFIX_BYTES_MIN``.
+        """
 
     async def since(self, arrival: int, records_max: int) -> list[Stored]:
         """Return trunk records that arrived after ``arrival``, in order of arrival."""
 
     async def lane(self, lane: str) -> list[Record]:
-        """Return all trunk records of a lane, each feed's in order of seq."""
+        """Return all trunk records of a lane, ordered by feed key and seq."""
 
     async def aside(self) -> list[Record]:
         """Return all records beside the trunk, ordered by rid."""
@@ -161,13 +179,62 @@ class Store(Protocol):
         """Release the database; a second call does nothing."""
 
 
+def check_place(run: Run, count: int) -> None:
+    """Compare where ``run`` begins with the end of its trunk, ``count``.
+
+    Only the custody lane may begin beyond it, since what no evidence cites of it is forgotten
+    (protocol 4.7).
+
+    Raises:
+        InvalidError: it would overwrite or leave a hole.
+    """
+    late_start = run.feed.lane == "custody" and run.first_seq > count
+    if not run.records or not (run.first_seq == count or late_start):
+        raise InvalidError(
+            f"a run of {len(run.records)} records from number {run.first_seq} on "
+            f"does not continue {run.feed}, which ends at {count}"
+        )
+
+
+def check_prefix(prefix: bytes) -> None:
+    """Refuse the beginning of a rid that is too short to name anything.
+
+    Raises:
+        InvalidError: fewer than ``PREFIX_BYTES_MIN`` bytes.
+    """
+    if len(prefix) < PREFIX_BYTES_MIN:
+        raise InvalidError(f"the beginning of a rid has {PREFIX_BYTES_MIN} bytes or more")
+
+
+def kept_frame(bad: BadFrame) -> BadFrame:
+    """Return ``bad`` as the quarantine keeps it: at most ``FRAME_BYTES_MAX`` of its bytes.
+
+    No link reads a longer frame, its beginning shows what it was, and a few large ones cannot
+    drive out all the others.
+    """
+    return replace(bad, frame=bad.frame[:FRAME_BYTES_MAX])
+
+
+def frames_to_drop(sizes: Sequence[int]) -> int:
+    """Return how many of the oldest frames must go; ``sizes`` are their bytes, oldest first."""
+    total = 0
+    for kept, size in enumerate(reversed(sizes)):
+        total += size
+        if kept == QUARANTINE_FRAMES_MAX or total > QUARANTINE_BYTES_MAX:
+            return len(sizes) - kept
+    return 0
+
+
 def record_bytes(record: Record) -> int:
     """Return the bytes of header, salt and body together: what limits count."""
     return len(record.header_cose) + len(record.salt or b"") + len(record.body or b"")
 
 
-def longest_prefix(records: Sequence[Record], bytes_max: int) -> list[Record]:
-    """Return the first records whose sum stays within ``bytes_max``; at least one if any."""
+def longest_prefix(records: Iterable[Record], bytes_max: int) -> list[Record]:
+    """Return the first records whose sum stays within ``bytes_max``; at least one if any.
+
+    Of an iterator no more than one record beyond the bound is taken.
+    """
     total, taken = 0, list[Record]()
     for record in records:
         total += record_bytes(record)

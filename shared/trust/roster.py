@@ -12,7 +12,18 @@ from shared.record.feed import ROOT_EPOCH, UPWARD, Feed, Level, is_above
 from shared.record.header import NO_PREV, Header
 from shared.record.record import Record
 from shared.trust.authority import KindTable, read_as
-from shared.trust.kinds import CERTIFIED, FOUNDED, KINDS, OPENED, Certified, Founded, Keyed, Opened
+from shared.trust.kinds import (
+    ADDRESSES,
+    CERTIFIED,
+    FOUNDED,
+    KINDS,
+    OPENED,
+    Addresses,
+    Certified,
+    Founded,
+    Keyed,
+    Opened,
+)
 from shared.trust.keys import PublicKey
 
 _TRUST_KINDS = KindTable(KINDS)
@@ -74,6 +85,7 @@ class Roster:
         self._certificates: dict[bytes, Certificate] = {}
         self._by_division: dict[str, list[Certificate]] = {}
         self._incarnations: dict[tuple[str, bytes], Incarnation] = {}
+        self._addresses: dict[str, tuple[bytes, int, tuple[str, ...]]] = {}
 
     def copy(self) -> "Roster":
         """Return an independent copy, for trying a transaction."""
@@ -81,6 +93,7 @@ class Roster:
         other._certificates = dict(self._certificates)
         other._by_division = {code: list(found) for code, found in self._by_division.items()}
         other._incarnations = dict(self._incarnations)
+        other._addresses = dict(self._addresses)
         return other
 
     def base_of(self, feed: Feed, first: Header) -> Base | None:
@@ -91,7 +104,7 @@ class Roster:
             first: The run's first header; it names the base where the run begins an epoch.
         """
         if feed.epoch == ROOT_EPOCH:
-            return self._root_base(feed, first)
+            return self._root_base(feed)
         incarnation = self._incarnations.get((feed.author, feed.epoch))
         if incarnation is not None:
             opens = feed == own_trust_feed(incarnation.certificate, feed.epoch)
@@ -104,7 +117,7 @@ class Roster:
             return None
         return Base(certificate, certificate.rid)
 
-    def _root_base(self, feed: Feed, first: Header) -> Base | None:
+    def _root_base(self, feed: Feed) -> Base | None:
         known = self._certificates.get(self.anchor)
         if known is not None and feed == own_trust_feed(known, ROOT_EPOCH):
             return Base(known, NO_PREV)
@@ -143,6 +156,8 @@ class Roster:
                 self._learn_certified(record, read_as(Certified, record.body))
             elif header.kind == OPENED and header.seq == 0:
                 self._learn_opened(record, read_as(Opened, record.body))
+            elif header.kind == ADDRESSES:
+                self._learn_addresses(header, read_as(Addresses, record.body))
         except InvalidError:
             return  # stored and relayed, but it certifies nobody (protocol 4.5)
 
@@ -168,10 +183,32 @@ class Roster:
         key = (header.feed.author, header.feed.epoch)
         self._incarnations[key] = Incarnation(record.rid, certificate, follows)
 
+    def _learn_addresses(self, header: Header, body: Addresses) -> None:
+        """Keep the last word of the last epoch; which epoch is last, ``follows`` tells."""
+        feed = header.feed
+        known = self._addresses.get(feed.author)
+        if known is None or self._is_later((feed.epoch, header.seq), known[:2], feed.author):
+            self._addresses[feed.author] = (feed.epoch, header.seq, body.links)
+
+    def _is_later(self, one: tuple[bytes, int], other: tuple[bytes, int], author: str) -> bool:
+        if one[0] == other[0]:
+            return one[1] > other[1]
+        seen: set[bytes] = set()
+        at: bytes | None = one[0]
+        while at is not None and at not in seen:
+            seen.add(at)
+            incarnation = self._incarnations.get((author, at))
+            at = incarnation.follows if incarnation else None
+            if at == other[0]:
+                return True
+        return False
+
     def _add(self, certificate: Certificate) -> None:
         if certificate.rid not in self._certificates:
             self._certificates[certificate.rid] = certificate
-            self._by_division.setdefault(certificate.division, []).append(certificate)
+            found = self._by_division.setdefault(certificate.division, [])
+            found.append(certificate)
+            found.sort(key=lambda one: one.rid)  # the order of arrival must not show (1.5)
 
     def incarnation(self, author: str, epoch: bytes) -> Incarnation | None:
         """Return the epoch of ``author`` if its opening is held."""
@@ -185,6 +222,11 @@ class Roster:
         """Return the certificate of ``division``, if one is held."""
         found = self._by_division.get(division)
         return found[0] if found else None
+
+    def addresses_of(self, division: str) -> tuple[str, ...]:
+        """Return where ``division`` last said it can be reached."""
+        known = self._addresses.get(division)
+        return known[2] if known else ()
 
     def divisions(self) -> dict[str, Certificate]:
         """Return the certified divisions by code, sorted."""

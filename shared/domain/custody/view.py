@@ -1,0 +1,107 @@
+"""The view of custody: who states to hold which feed up to where, since when (protocol 4.7).
+
+Each statement is a subject of its own. One that counts leaves only its entries: a step for each
+would double what is already the most numerous kind.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    func,
+    select,
+)
+
+from shared.domain.custody import rules
+from shared.domain.custody.kinds import KINDS, Stated
+from shared.domain.projection import Fact, State, ordered
+from shared.domain.tables import STEP, VIEWS, Projection, Rows, step_rows
+
+CUSTODY_HELD: Final = Table(
+    "custody_held",
+    VIEWS,
+    Column("subject", LargeBinary(32), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("stater", Text, nullable=False),
+    Column("stater_level", Integer, nullable=False),
+    Column("use", Text, nullable=False),
+    Column("feed", LargeBinary, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("rid", LargeBinary(32), nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("absent", BigInteger, nullable=False),
+    Index("custody_held_feed", "feed", "count"),
+)
+
+
+def fold(subject: bytes, facts: Sequence[Fact]) -> Rows:
+    """Return the rows of one statement."""
+    rows: Rows = {STEP.name: [], CUSTODY_HELD.name: []}
+    for fact in ordered(facts):
+        if not isinstance(fact.body, Stated):
+            continue
+        step = rules.judge(fact, fact.body)
+        if step.state is State.APPLIED:
+            rows[CUSTODY_HELD.name] += _held(subject, fact, fact.body)
+        else:
+            rows[STEP.name] += step_rows(subject, [fact], [step])
+    return rows
+
+
+def _held(subject: bytes, fact: Fact, body: Stated) -> list[dict[str, object]]:
+    return [
+        {
+            "subject": subject,
+            "position": position,
+            "stater": fact.feed.author,
+            "stater_level": int(fact.level),
+            "use": body.use,
+            "feed": held.feed.key,
+            "count": held.up_to,
+            "rid": bytes.fromhex(held.rid),
+            "since_ms": held.since_ms,
+            "absent": held.absent,
+        }
+        for position, held in enumerate(body.held)
+    ]
+
+
+PROJECTION: Final = Projection(
+    "custody", frozenset(kind.name for kind in KINDS), (CUSTODY_HELD, STEP), fold
+)
+
+
+def held_since(conn: Connection, feed_key: bytes, seq: int) -> dict[str, int]:
+    """Return since when which node holds record ``seq`` of a feed, in its own signed words.
+
+    Args:
+        conn: A connection to the node's database.
+        feed_key: ``Feed.key``.
+        seq: Number of the record.
+
+    Returns:
+        The earliest ``since_ms`` of each stater's proofs and receipts that cover the record.
+    """
+    columns = CUSTODY_HELD.c
+    query = (
+        select(columns.stater, func.min(columns.since_ms))
+        .where(columns.feed == feed_key, columns["count"] > seq, columns.use != "beat")
+        .group_by(columns.stater)
+        .order_by(columns.stater)
+    )
+    return dict(conn.execute(query).all())
+
+
+def held_since_each(
+    conn: Connection, records: Iterable[tuple[bytes, int]]
+) -> dict[tuple[bytes, int], dict[str, int]]:
+    """Return ``held_since`` of several records: the rows of a list on a page."""
+    return {(key, seq): held_since(conn, key, seq) for key, seq in dict.fromkeys(records)}

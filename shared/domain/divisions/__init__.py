@@ -1,0 +1,1 @@
+"""Divisions: which nodes the district has, under which names and keys."""

@@ -1,0 +1,547 @@
+"""One open link as a state machine without I/O (protocol 5.2 to 5.4).
+
+Theory of operation. Each side keeps three pictures of the feeds that both hold: its *own* entries,
+the *view* (what the peer said it holds), and what it has *told* the peer. Whatever happens only
+moves these pictures; two questions then have an answer at any moment:
+
+* ``take_heads``: is there a Heads to send, and with which entries?
+* ``ranges``: which records does the peer lack that are not already on their way?
+
+The caller moves the bytes, reads and stores the records, and turns the clock. It feeds each frame
+in the order in which it came. A Chunk is answered with Heads, always; a Heads is answered only
+where the table says so:
+
+    Heads came with            | roots equal | rest pair | else
+    ---------------------------+-------------+-----------+--------------------------
+    no entries                 | rest        | rest      | all entries
+    no entries, ask            | none        | all       | all entries
+    changed or all entries     | rest        | rest      | what the peer lacks; and a question
+                               |             |           | for all if the view's root differs
+    entries, ask               | none        | all       | all entries
+
+Losing a frame costs time and nothing else: an unanswered question or chunk is followed by a Heads
+that asks, whose answer shows what arrived.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from shared.errors import FaultError
+from shared.link.frames import (
+    RID16_BYTES,
+    Chunk,
+    Entry,
+    Heads,
+    Mode,
+    State,
+    encode_entry,
+    root_of,
+)
+from shared.log.store import ForkProof
+from shared.record.feed import Feed, is_holder, travel_order
+from shared.record.limits import CHUNK_RECORDS_MAX
+from shared.record.run import Run
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The clock of a link, in seconds (protocol 5.4 e, g).
+
+    Attributes:
+        answer_seconds_min: A frame unanswered for less is not yet missed. 2 s: slower than any
+            round trip of a working line here, faster than a person's patience.
+        answer_seconds_max: Bound of the doubling.
+        quiet_seconds: A Heads without entries this often on an idle link.
+        lively_seconds: The same for ``lively_span_seconds`` after traffic other than custody.
+        lively_span_seconds: See above.
+        full_retry_seconds: After a full disk the peer is asked to try again.
+    """
+
+    answer_seconds_min: float = 2.0
+    answer_seconds_max: float = 300.0
+    quiet_seconds: float = 3600.0
+    lively_seconds: float = 600.0
+    lively_span_seconds: float = 3600.0
+    full_retry_seconds: float = 60.0
+
+
+FLIGHTS_MAX = 4
+"""Chunks under way at once: enough to fill a line of 4 MiB per round trip."""
+
+QUESTIONS_MAX = 3
+"""Unanswered questions after which the link is given up and opened anew."""
+
+LEFT_ALONE_AFTER = 2
+"""Answers to one feed without progress after which it rests until something changes."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Records ``first_seq`` to ``end - 1`` of ``feed``, which the peer lacks."""
+
+    feed: Feed
+    first_seq: int
+    end: int
+
+
+@dataclass
+class _Flight:
+    """A chunk that is not answered yet."""
+
+    sent_at: float
+    ends: dict[Feed, int]
+    records: int
+
+
+@dataclass
+class _Stall:
+    """A feed that was answered without reaching what was sent."""
+
+    answers: int = 0
+    entry: Entry | None = None
+    own: Entry | None = None
+
+
+@dataclass
+class _Owed:
+    """What the next Heads must contain."""
+
+    mode: Mode | None = None
+    ask: bool = False
+    named: set[Feed] = field(default_factory=set)
+
+    def want(self, mode: Mode, *, ask: bool = False) -> None:
+        self.mode = mode if self.mode is None else max(self.mode, mode)
+        self.ask = self.ask or ask
+
+
+class Session:
+    """The life of one open link, seen from one of its ends.
+
+    Attributes:
+        me: Code of this node.
+        peer: Code of the neighbour.
+        rest: The pair of roots at which the last exchange ended with nothing to send; None
+            until then. The caller hands it to the next session of the same link.
+    """
+
+    def __init__(
+        self,
+        me: str,
+        peer: str,
+        session: bytes,
+        *,
+        now: float,
+        timing: Timing | None = None,
+        rest: tuple[bytes, bytes] | None = None,
+    ) -> None:
+        """Start with an empty log; ``own_changed`` fills it before ``open``."""
+        self.me, self.peer = me, peer
+        self.rest = rest
+        self._session = session
+        self._timing = timing or Timing()
+        self._n = 0
+        self._peer_session = b""
+        self._seen = 0
+        self._own: dict[Feed, Entry] = {}
+        self._own_encoded: dict[bytes, bytes] = {}
+        self._own_root: bytes | None = None
+        self._view: dict[Feed, Entry] = {}
+        self._view_sound = False
+        self._told: dict[Feed, Entry] = {}
+        self._untold: set[Feed] = set()
+        self._forks: dict[Feed, ForkProof] = {}
+        self._behind: set[Feed] = set()
+        self._branches: dict[Feed, Range] = {}
+        self._stalls: dict[Feed, _Stall] = {}
+        self._flights: dict[int, _Flight] = {}
+        self._owed = _Owed()
+        self._asked_at: float | None = None
+        self._questions = 0
+        self._round_trip = 0.0
+        self._spoken_at = now
+        self._lively_until = now
+        self._full: set[Feed] = set()
+        self._full_until: float | None = None
+        self.given_up = False
+
+    # --- what the caller reports -----------------------------------------------------------------
+
+    def open(self) -> None:
+        """Ask the peer for its state: called once, by the side that dialled (protocol 5.4 a)."""
+        root = self._root()
+        settled = self.rest is not None and self.rest == (root, root)
+        self._owed.want(Mode.NONE if settled else Mode.ALL, ask=True)
+
+    def own_changed(self, entry: Entry, fork: ForkProof | None = None) -> None:
+        """Take in that this node now holds ``entry``; ``fork`` proves why it is stopped."""
+        feed = entry.feed
+        if not (is_holder(feed, self.me) and is_holder(feed, self.peer)):
+            return
+        before = self._own.get(feed)
+        if before == entry:
+            return
+        self._own[feed] = entry
+        self._own_root = None
+        if entry.count or entry.state is State.STOPPED:
+            self._own_encoded[feed.key] = encode_entry(entry)
+        else:
+            self._own_encoded.pop(feed.key, None)
+        if fork is not None:
+            self._forks[feed] = fork
+        self._untold.add(feed)
+        self._behind.add(feed)
+        if self._peer_session and self._must_be_told(entry, before):
+            # A feed that went back or was stopped sends no run that would tell it.
+            self._owed.want(Mode.CHANGED)
+        elif self._peer_session and not self._view_sound and self._asked_at is None:
+            self._owed.want(Mode.ALL, ask=True)
+
+    @staticmethod
+    def _must_be_told(entry: Entry, before: Entry | None) -> bool:
+        return entry.state is not State.OK or (before is not None and entry.count < before.count)
+
+    def rids_wanted(self, heads: Heads) -> list[tuple[Feed, int]]:
+        """Return (feed, seq) of own records whose rids ``heads_received`` needs for comparison."""
+        wanted = []
+        for entry in heads.entries:
+            own = self._own.get(entry.feed)
+            known = self._view.get(entry.feed)
+            if own is not None and 0 < entry.count < own.count and known != entry:
+                wanted.append((entry.feed, entry.count - 1))
+        return wanted
+
+    def heads_received(
+        self, heads: Heads, own_rids: Mapping[tuple[Feed, int], bytes], now: float
+    ) -> None:
+        """Take in a Heads.
+
+        Args:
+            heads: Signed by the peer (the frame's decoder checked that).
+            own_rids: Answers to ``rids_wanted``.
+            now: Monotonic seconds.
+
+        Raises:
+            FaultError: it is from or for somebody else, or names a feed that is not shared.
+        """
+        if (heads.sender, heads.receiver) != (self.peer, self.me):
+            raise FaultError("Heads of another link")
+        if not self._is_new(heads.session, heads.n):
+            return
+        for entry in heads.entries:
+            if not (is_holder(entry.feed, self.me) and is_holder(entry.feed, self.peer)):
+                raise FaultError(f"Heads name {entry.feed}, which this link does not carry")
+        if heads.mode is Mode.ALL:
+            gone = self._view.keys() - {entry.feed for entry in heads.entries}
+            self._take_entries([Entry(feed, 0, b"") for feed in gone], own_rids)
+        self._take_entries(heads.entries, own_rids)
+        answered = self._take_answer(heads, now)
+        self._decide(heads, now, answered=answered)
+
+    def chunk_received(self, chunk: Chunk, taken: Iterable[Run], now: float) -> bool:
+        """Take in a chunk that the log has judged.
+
+        Args:
+            chunk: The chunk.
+            taken: Its runs that were valid here (accepted or duplicate), as far as they were.
+            now: Monotonic seconds.
+
+        Returns:
+            False if it was an old frame (a repetition), which is not answered twice.
+        """
+        fresh = self._is_new(chunk.session, chunk.n)
+        for run in taken:
+            # A valid run counts as the peer's entry: nothing of it is sent back.
+            known = self._view.get(run.feed)
+            if known is None or known.count < run.end:
+                rid16 = run.records[-1].rid[:RID16_BYTES]
+                self._set_view(Entry(run.feed, run.end, rid16))
+            if run.feed.lane != "custody":
+                self._lively_until = now + self._timing.lively_span_seconds
+        self._owed.want(Mode.CHANGED)
+        self._owed.named.update(run.feed for run in chunk.runs)
+        return fresh
+
+    def is_next(self, session: bytes, n: int) -> bool:
+        """Tell whether no frame of the peer is missing before frame ``n``."""
+        return session == self._peer_session and n == self._seen + 1
+
+    def full(self, feeds: Iterable[Feed], now: float) -> None:
+        """Report that these feeds could not be stored for want of space."""
+        for feed in feeds:
+            own = self._own.get(feed, Entry(feed, 0, b""))
+            self._full.add(feed)
+            self.own_changed(replace(own, state=State.FULL))
+        self._full_until = now + self._timing.full_retry_seconds
+
+    def tick(self, now: float) -> None:
+        """Let time pass: ask again, give up, or send the Heads of a quiet link."""
+        if self._full_until is not None and now >= self._full_until:
+            self._full_until = None
+            for feed in self._full:
+                self.own_changed(replace(self._own[feed], state=State.OK))
+            self._full.clear()
+            self._owed.want(Mode.CHANGED)
+        missed = self._missed_at()
+        if missed is not None and now >= missed:
+            self._questions += 1
+            if self._questions > QUESTIONS_MAX:
+                self.given_up = True
+                return
+            self._owed.want(Mode.NONE, ask=True)
+        elif missed is None and now >= self._quiet_at(now):
+            self._owed.want(Mode.NONE)
+
+    # --- what the caller asks --------------------------------------------------------------------
+
+    def take_heads(self, now: float) -> Heads | None:
+        """Return the Heads to send now, if one is owed; it counts as sent."""
+        owed = self._owed
+        if owed.mode is None:
+            return None
+        self._owed = _Owed()
+        forks = self._forks_to_send()
+        mode = Mode.CHANGED if forks and owed.mode is Mode.NONE else owed.mode
+        entries = self._entries(mode, owed.named)
+        self._told.update((entry.feed, entry) for entry in entries)
+        self._n += 1
+        self._spoken_at = now
+        # Without a sound view nothing can be sent: whatever is said then is also a question.
+        ask = owed.ask or not self._view_sound
+        if ask:
+            self._asked_at = now
+        return Heads(
+            self.me, self.peer, self._session, self._n, self._peer_session, self._seen,
+            ask, self._root(), mode, tuple(entries), tuple(forks),
+        )  # fmt: skip
+
+    def ranges(self) -> list[Range]:
+        """Return what the peer lacks and is not under way, in the order of travel."""
+        if len(self._flights) >= FLIGHTS_MAX or not self._view_sound:
+            return []
+        found = [self._range(feed) for feed in sorted(self._behind, key=travel_order)]
+        return [item for item in found if item is not None]
+
+    def chunk_sent(self, runs: tuple[Run, ...], now: float) -> Chunk:
+        """Return the chunk of ``runs``, which the caller is about to send."""
+        self._n += 1
+        self._spoken_at = now
+        ends = {run.feed: run.end for run in runs}
+        for run in runs:
+            self._told[run.feed] = Entry(run.feed, run.end, run.records[-1].rid[:RID16_BYTES])
+            self._branches.pop(run.feed, None)
+            if run.feed.lane != "custody":
+                self._lively_until = now + self._timing.lively_span_seconds
+        self._flights[self._n] = _Flight(now, ends, sum(len(run.records) for run in runs))
+        return Chunk(self._session, self._n, runs)
+
+    def next_at(self, now: float) -> float:
+        """Return when ``tick`` has something to do next, monotonic seconds."""
+        missed = self._missed_at()
+        times = [self._quiet_at(now) if missed is None else missed]
+        if self._full_until is not None:
+            times.append(self._full_until)
+        return min(times)
+
+    @property
+    def in_flight(self) -> int:
+        """Records sent and not yet covered by Heads of the peer."""
+        return sum(flight.records for flight in self._flights.values())
+
+    @property
+    def sound(self) -> bool:
+        """True if the view is what the peer holds, as far as heard."""
+        return self._view_sound
+
+    def view_counts(self) -> dict[Feed, int]:
+        """Return what the peer said it holds."""
+        return {feed: entry.count for feed, entry in self._view.items()}
+
+    @property
+    def settled(self) -> bool:
+        """True if both sides hold the same, or nothing more can be sent now."""
+        return self._view_sound and not self._flights and not self.ranges()
+
+    # --- Heads: what they change -----------------------------------------------------------------
+
+    def _is_new(self, session: bytes, n: int) -> bool:
+        """Note a frame of the peer; False if it is older than one already seen (5.2)."""
+        if session != self._peer_session:
+            self._peer_session, self._seen = session, 0
+            self._view_sound = False
+            self._view.clear()
+            self._told.clear()
+            self._flights.clear()
+            self._untold = set(self._own)
+        if n <= self._seen:
+            return False
+        self._seen = n
+        return True
+
+    def _take_entries(
+        self, entries: Iterable[Entry], own_rids: Mapping[tuple[Feed, int], bytes]
+    ) -> None:
+        for entry in entries:
+            own = self._own.get(entry.feed)
+            if own is not None and self._differs(entry, own, own_rids):
+                first = max(0, entry.count - CHUNK_RECORDS_MAX)
+                self._branches[entry.feed] = Range(entry.feed, first, entry.count)
+            else:
+                self._branches.pop(entry.feed, None)
+            self._set_view(entry)
+
+    def _differs(
+        self, entry: Entry, own: Entry, own_rids: Mapping[tuple[Feed, int], bytes]
+    ) -> bool:
+        """Tell whether the peer holds another record at its head than we do (protocol 5.6)."""
+        stopped = State.STOPPED in (entry.state, own.state)
+        if stopped or not 0 < entry.count <= own.count or self._view.get(entry.feed) == entry:
+            return entry.feed in self._branches
+        if entry.count == own.count:
+            return entry.rid16 != own.rid16
+        rid = own_rids.get((entry.feed, entry.count - 1))
+        return rid is not None and rid[:RID16_BYTES] != entry.rid16
+
+    def _set_view(self, entry: Entry) -> None:
+        self._view[entry.feed] = entry
+        own = self._own.get(entry.feed)
+        if own is not None and (own.count > entry.count or own.state is State.STOPPED):
+            self._behind.add(entry.feed)
+        elif entry.feed not in self._branches:
+            self._behind.discard(entry.feed)
+        if entry.feed in self._branches:
+            self._behind.add(entry.feed)
+
+    def _take_answer(self, heads: Heads, now: float) -> bool:
+        """Drop the flights and the question that ``heads`` answer; tell if it answered one."""
+        if heads.peer_session != self._session:
+            return False
+        explicit = {entry.feed for entry in heads.entries} if heads.mode is Mode.CHANGED else set()
+        answered = {n: f for n, f in self._flights.items() if n <= heads.seen}
+        for n in answered:
+            del self._flights[n]
+        for feed in {feed for flight in answered.values() for feed in flight.ends}:
+            sent = [flight.ends[feed] for flight in answered.values() if feed in flight.ends]
+            self._weigh(feed, sent, explicit=feed in explicit)
+        if answered:
+            sample = now - max(flight.sent_at for flight in answered.values())
+            first = self._round_trip == 0
+            self._round_trip = sample if first else 0.875 * self._round_trip + 0.125 * sample
+        self._asked_at = None
+        self._questions = 0
+        return bool(answered)
+
+    def _weigh(self, feed: Feed, ends: list[int], *, explicit: bool) -> None:
+        """Judge an answer about ``feed``: did what was sent arrive?
+
+        An answer that names the feed proves that the chunk came and was not taken, but only where
+        no other chunk of the feed could have been lost before it. So after the first failure the
+        feed travels alone, and only then do answers without progress count.
+        """
+        entry = self._view.get(feed)
+        if entry is not None and entry.count >= max(ends):
+            self._stalls.pop(feed, None)
+            return
+        stall = self._stalls.setdefault(feed, _Stall())
+        own = self._own.get(feed)
+        if (stall.entry, stall.own) != (entry, own):
+            stall.answers, stall.entry, stall.own = 0, entry, own
+        if explicit and len(ends) == 1 and not self._under_way(feed):
+            stall.answers += 1
+
+    def _decide(self, heads: Heads, now: float, *, answered: bool) -> None:
+        """Answer ``heads`` by the table on top of this module."""
+        root = self._root()
+        if heads.root == root:
+            listed = (e for e in self._own.values() if e.count or e.state is not State.OK)
+            self._view = {entry.feed: entry for entry in listed}
+            self._behind.clear()
+            self._branches.clear()
+            self._view_sound = True
+            self.rest = (root, root)
+            if heads.ask:
+                self._owed.want(Mode.NONE)
+            return
+        if heads.mode is not Mode.NONE or self._view_sound:
+            sound = self._view_root() == heads.root
+        else:
+            sound = False
+        asked_all = heads.mode is Mode.ALL
+        self._view_sound = sound or asked_all
+        if heads.ask:
+            self._owed.want(Mode.ALL)
+        if not self._view_sound:
+            at_rest = self.rest == (root, heads.root) and not answered and not self._flights
+            if not (at_rest and not heads.ask):
+                self._owed.want(Mode.ALL if heads.mode is Mode.NONE else Mode.NONE, ask=True)
+        elif not self.ranges() and not self._flights:
+            self.rest = (root, heads.root)
+        if any(self._told.get(fork.feed) != self._own[fork.feed] for fork in self._forks_to_send()):
+            self._owed.want(Mode.CHANGED)
+
+    # --- what stands in the next frame -----------------------------------------------------------
+
+    def _entries(self, mode: Mode, named: set[Feed]) -> list[Entry]:
+        if mode is Mode.NONE:
+            return []
+        if mode is Mode.ALL:
+            chosen = [e for e in self._own.values() if e.count or e.state is not State.OK]
+            self._untold.clear()
+        else:
+            chosen = [self._own.get(feed, Entry(feed, 0, b"")) for feed in self._untold | named]
+            chosen = [e for e in chosen if e.feed in named or self._told.get(e.feed) != e]
+            self._untold.clear()
+        return sorted(chosen, key=lambda entry: entry.feed.key)
+
+    def _forks_to_send(self) -> list[ForkProof]:
+        """Proofs that the peer lacks: it still holds the feed as sound."""
+        stopped = {feed for feed, entry in self._view.items() if entry.state is State.STOPPED}
+        return [fork for feed, fork in self._forks.items() if feed not in stopped]
+
+    def _range(self, feed: Feed) -> Range | None:
+        own, entry = self._own.get(feed), self._view.get(feed)
+        if own is None or (entry is not None and entry.state is not State.OK):
+            return None
+        stall = self._stalls.get(feed)
+        if stall is not None:
+            if self._under_way(feed):
+                return None
+            same = (stall.entry, stall.own) == (entry, own)
+            if same and stall.answers >= LEFT_ALONE_AFTER:
+                return None
+        if feed in self._branches:
+            return None if self._under_way(feed) else self._branches[feed]
+        if own.state is State.STOPPED:
+            return None
+        first = max(entry.count if entry else 0, self._under_way(feed))
+        return Range(feed, first, own.count) if first < own.count else None
+
+    def _under_way(self, feed: Feed) -> int:
+        return max((flight.ends.get(feed, 0) for flight in self._flights.values()), default=0)
+
+    # --- roots and times -------------------------------------------------------------------------
+
+    def _root(self) -> bytes:
+        if self._own_root is None:
+            self._own_root = root_of(self._own_encoded[key] for key in sorted(self._own_encoded))
+        return self._own_root
+
+    def _view_root(self) -> bytes:
+        entries = (e for e in self._view.values() if e.count or e.state is State.STOPPED)
+        return root_of(encode_entry(e) for e in sorted(entries, key=lambda e: e.feed.key))
+
+    def _missed_at(self) -> float | None:
+        """Return when the oldest open question or chunk counts as unanswered."""
+        waiting = [flight.sent_at for flight in self._flights.values()]
+        if self._asked_at is not None:
+            waiting.append(self._asked_at)
+        if not waiting:
+            return None
+        patience: float = max(self._timing.answer_seconds_min, 4 * self._round_trip)
+        patience *= 2**self._questions
+        return max(waiting) + min(patience, self._timing.answer_seconds_max)
+
+    def _quiet_at(self, now: float) -> float:
+        lively = now < self._lively_until
+        pause = self._timing.lively_seconds if lively else self._timing.quiet_seconds
+        return self._spoken_at + pause

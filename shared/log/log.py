@@ -1,0 +1,316 @@
+"""The record log of one node: one way in for own records, one for others', one set of heads.
+
+All writing goes through one lock and one ``Store.commit``; what stands in memory (heads, roster)
+is changed only after the commit succeeded, so a failed write changes nothing.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from shared.errors import FaultError, NotFoundError
+from shared.log.accept import Accepted, Duplicate, Fork, Gap, Held, Outcome, Refused, accept
+from shared.log.store import BadFrame, Batch, FeedState, ForkProof, Store, Stored
+from shared.record.envelope import RECORD_AAD, unwrap
+from shared.record.feed import Feed, travel_order
+from shared.record.header import Header, decode_header
+from shared.record.record import Record
+from shared.record.run import Run
+from shared.trust.keys import PublicKey
+from shared.trust.kinds import OPENED
+from shared.trust.roster import Roster
+
+EPOCH_NOTE = "epoch"
+ANCHOR_NOTE = "anchor"
+
+NOTHING_HELD = FeedState()
+
+
+@dataclass
+class Counters:
+    """What came over the links, counted since the start of the process.
+
+    Attributes:
+        accepted: Records stored from neighbours.
+        duplicates_offered: Records offered that were here already.
+        gaps: Runs that did not connect.
+        forks: Forks found or proven to us.
+        refused: Runs and frames with bad bytes, hashes or signatures.
+    """
+
+    accepted: int = 0
+    duplicates_offered: int = 0
+    gaps: int = 0
+    forks: int = 0
+    refused: int = 0
+
+
+@dataclass
+class _Trial:
+    """What a transaction would leave behind, if it commits."""
+
+    roster: Roster
+    batch: Batch
+    feeds: dict[Feed, FeedState] = field(default_factory=dict)
+    learned: bool = False
+    doubt: bool = False
+
+
+class Log:
+    """A node's records and what follows from them at once: heads and roster.
+
+    Attributes:
+        me: Division code of this node.
+        roster: Trust facts held.
+        feeds: State of every feed held.
+        forks: The proof of each stopped feed.
+        counters: See ``Counters``.
+        epoch: The node's current epoch; empty before the first.
+        doubt: True once records show that another incarnation wrote in our epoch (4.3); the
+            author then opens a new one.
+    """
+
+    def __init__(self, me: str, store: Store, anchor: bytes) -> None:
+        """Wrap ``store``; nothing is read before ``open``."""
+        self.me = me
+        self.store = store
+        self.roster = Roster(anchor)
+        self.feeds: dict[Feed, FeedState] = {}
+        self.forks: dict[Feed, ForkProof] = {}
+        self.counters = Counters()
+        self.epoch = b""
+        self.doubt = False
+        self.lock = asyncio.Lock()
+        self._listeners: list[Callable[[Sequence[Feed]], None]] = []
+
+    async def open(self) -> None:
+        """Read heads and trust records from the store.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        self.feeds = await self.store.feeds()
+        self.forks = {proof.feed: proof for proof in reversed(await self.store.forks())}
+        self.epoch = await self.store.note(EPOCH_NOTE) or b""
+        trust = await self.store.lane("trust")
+        for record in sorted(trust, key=_learning_order):
+            self.roster.learn(record)
+
+    def subscribe(self, listener: Callable[[Sequence[Feed]], None]) -> Callable[[], None]:
+        """Call ``listener`` with the changed feeds after each commit; returns how to stop it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def state(self, feed: Feed) -> FeedState:
+        """Return what is held of ``feed``."""
+        return self.feeds.get(feed, NOTHING_HELD)
+
+    async def find(self, rid: bytes) -> Stored:
+        """Return the trunk record ``rid``.
+
+        Raises:
+            NotFoundError: it is not here.
+        """
+        stored = await self.store.find(rid)
+        if stored is None:
+            raise NotFoundError(f"there is no record {rid.hex()[:16]}… here")
+        return stored
+
+    # --- own records -----------------------------------------------------------------------------
+
+    async def append(self, batch: Batch) -> None:
+        """Commit own records; the caller holds ``lock`` and has built them on ``feeds``.
+
+        Raises:
+            StorageError: nothing was written.
+        """
+        trial = _Trial(self.roster, batch)
+        for run in batch.runs:
+            self._add(trial, run)
+        await self._commit(trial)
+
+    # --- others' records -------------------------------------------------------------------------
+
+    async def accept(
+        self, runs: Sequence[Run], at_ms: int, *, in_order: bool = True
+    ) -> list[Outcome]:
+        """Judge and store runs that came from a neighbour, in one transaction.
+
+        Args:
+            runs: In the order of the chunk.
+            at_ms: Time of storing, Unix ms UTC.
+            in_order: See ``shared.log.accept.accept``.
+
+        Returns:
+            One outcome a run.
+
+        Raises:
+            StorageError: nothing was stored.
+        """
+        async with self.lock:
+            trial = _Trial(self.roster, Batch(at_ms))
+            outcomes = []
+            for run in runs:
+                outcome = accept(
+                    run, await self._held(run, trial), trial.roster, in_order=in_order
+                )
+                await self._take(trial, run, outcome)
+                outcomes.append(outcome)
+            await self._commit(trial)
+            self._count(runs, outcomes)
+        return outcomes
+
+    async def accept_forks(self, proofs: Iterable[ForkProof], at_ms: int) -> None:
+        """Stop the feeds whose fork a neighbour proves (protocol 5.6).
+
+        Raises:
+            FaultError: a proof does not prove anything.
+            StorageError: nothing was stored.
+        """
+        async with self.lock:
+            trial = _Trial(self.roster, Batch(at_ms))
+            for proof in proofs:
+                state = self.state(proof.feed)
+                if state.stopped and state.count <= proof.seq:
+                    continue
+                if self._check_proof(proof):
+                    self._stop(trial, proof.feed, min(state.count, proof.seq))
+                    trial.batch.forks.append(proof)
+            await self._commit(trial)
+
+    async def quarantine(self, frame: BadFrame) -> None:
+        """Keep a frame that a link refused, for the operator, and count it."""
+        self.counters.refused += 1
+        async with self.lock:
+            await self.store.commit(Batch(frame.at_ms, bad_frames=[frame]))
+
+    async def _held(self, run: Run, trial: _Trial) -> Held:
+        state = trial.feeds.get(run.feed, self.state(run.feed))
+        overlap: Sequence[bytes] = ()
+        if run.first_seq < state.count:
+            wanted = min(len(run.records), state.count - run.first_seq)
+            overlap = await self.store.rids(run.feed, run.first_seq, wanted)
+        return Held(state.count, state.rid, overlap, state.stopped)
+
+    async def _take(self, trial: _Trial, run: Run, outcome: Outcome) -> None:
+        match outcome:
+            case Accepted(fresh):
+                trial.batch.runs.append(fresh)
+                trial.doubt |= self._casts_doubt(fresh)
+                self._add(trial, fresh)
+            case Fork(seq, branch):
+                await self._take_fork(trial, run.feed, seq, branch)
+            case _:
+                return
+
+    def _add(self, trial: _Trial, run: Run) -> None:
+        """Count ``run`` to the trunk of the transaction and learn what it says of trust."""
+        state = FeedState(run.end, run.records[-1].rid, since_ms=trial.batch.at_ms)
+        trial.feeds[run.feed] = state
+        if run.feed.lane != "trust":
+            return
+        if not trial.learned:
+            trial.roster, trial.learned = self.roster.copy(), True
+        for record in run.records:
+            trial.roster.learn(record)
+
+    async def _take_fork(
+        self, trial: _Trial, feed: Feed, seq: int, branch: Sequence[Record]
+    ) -> None:
+        trial.batch.aside.extend(branch)
+        state = self.state(feed)
+        if state.stopped and state.count <= seq:
+            return
+        mine = await self.store.read(feed, seq, len(branch), 1 << 30)
+        pair = self._pair(feed, mine, branch)
+        if pair is None:
+            return  # no two headers that prove it by themselves yet; kept aside (protocol 5.6)
+        trial.batch.forks.append(pair)
+        self._stop(trial, feed, seq)
+
+    def _stop(self, trial: _Trial, feed: Feed, count: int) -> None:
+        trial.batch.cuts.append((feed, count))
+        trial.feeds[feed] = FeedState(count, b"", stopped=True, since_ms=trial.batch.at_ms)
+        trial.doubt |= feed.author == self.me and feed.epoch == self.epoch
+
+    def _pair(
+        self, feed: Feed, mine: Sequence[Record], theirs: Sequence[Record]
+    ) -> ForkProof | None:
+        """Return the first two headers of one seq that both carry a good signature."""
+        for a, b in zip(mine, theirs, strict=False):
+            proof = ForkProof(feed, a.header.seq, *sorted((a.header_cose, b.header_cose)))
+            try:
+                if self._check_proof(proof):
+                    return proof
+            except FaultError:
+                continue  # one of the two has a bad own signature; look at the next
+        return None
+
+    def _check_proof(self, proof: ForkProof) -> bool:
+        """Tell whether ``proof`` holds; False while the author's key is not known here.
+
+        Raises:
+            FaultError: the two headers do not show a fork.
+        """
+        envelopes = [unwrap(proof.first), unwrap(proof.second)]
+        headers = [decode_header(envelope.payload) for envelope in envelopes]
+        if any((h.feed, h.seq) != (proof.feed, proof.seq) for h in headers):
+            raise FaultError("a fork's headers stand elsewhere than it says")
+        if envelopes[0].payload == envelopes[1].payload:
+            raise FaultError("a fork's headers say the same")
+        key = self._key_of(proof.feed, headers)
+        if key is None:
+            return False
+        if not all(key.verifies(envelope, RECORD_AAD) for envelope in envelopes):
+            raise FaultError("a fork's header is not signed by the author")
+        return True
+
+    def _key_of(self, feed: Feed, headers: Sequence[Header]) -> PublicKey | None:
+        bases = (self.roster.base_of(feed, header) for header in headers)
+        return next((base.certificate.key for base in bases if base is not None), None)
+
+    def _casts_doubt(self, run: Run) -> bool:
+        """Tell whether these accepted records mean that we are not the only one (4.3)."""
+        if run.feed.author != self.me or not self.epoch:
+            return False
+        if run.feed.epoch == self.epoch:
+            return True
+        first = run.records[0]
+        if first.header.kind != OPENED or first.body is None:
+            return False
+        return f'"follows":"{self.epoch.hex()}"'.encode() in first.body
+
+    # --- commit ----------------------------------------------------------------------------------
+
+    async def _commit(self, trial: _Trial) -> None:
+        if trial.batch.is_empty():
+            return
+        await self.store.commit(trial.batch)
+        if trial.batch.cuts:
+            held = await self.store.feeds()
+            trial.feeds.update((feed, held[feed]) for feed, _ in trial.batch.cuts)
+        self.feeds.update(trial.feeds)
+        self.roster = trial.roster
+        self.doubt |= trial.doubt
+        self.counters.forks += len(trial.batch.forks)
+        for proof in trial.batch.forks:
+            self.forks[proof.feed] = proof
+        for listener in tuple(self._listeners):
+            listener(tuple(trial.feeds))
+
+    def _count(self, runs: Sequence[Run], outcomes: Sequence[Outcome]) -> None:
+        for run, outcome in zip(runs, outcomes, strict=True):
+            match outcome:
+                case Accepted(fresh):
+                    self.counters.accepted += len(fresh.records)
+                    self.counters.duplicates_offered += fresh.first_seq - run.first_seq
+                case Duplicate(records):
+                    self.counters.duplicates_offered += records
+                case Gap():
+                    self.counters.gaps += 1
+                case Fork() | Refused():
+                    continue  # counted where the proof and the bad frame are kept
+
+
+def _learning_order(record: Record) -> tuple[int, int, bytes]:
+    return travel_order(record.header.feed)

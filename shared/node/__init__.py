@@ -1,0 +1,1 @@
+"""The running node: author, links, views, custody statements, its home. No HTTP."""

@@ -1,0 +1,276 @@
+"""One open link at work: moves frames between a connection, a session and the log.
+
+The session decides (``shared.link.session``); this module carries out, in one loop, so that
+nothing of a link happens at two places at once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.errors import FaultError, StorageError
+from shared.link.carrier import Connection, LinkDownError
+from shared.link.frames import (
+    RID16_BYTES,
+    SESSION_BYTES,
+    Chunk,
+    Entry,
+    Heads,
+    State,
+    decode_frame,
+    encode_chunk,
+    encode_heads,
+)
+from shared.link.session import Session, Timing
+from shared.log.accept import Accepted, Duplicate, Outcome, Refused
+from shared.log.log import Log
+from shared.log.store import BadFrame, record_bytes
+from shared.node.author import Entropy
+from shared.node.clock import Clock
+from shared.record.feed import Feed
+from shared.record.limits import CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX
+from shared.record.run import Run
+from shared.trust.keys import PublicKey, SigningKey
+
+INBOX_FRAMES_MAX: Final = 16
+"""More than a peer may have under way unanswered, so that two busy sides never block each other."""
+
+SEND_SECONDS_MAX: Final = 60.0
+"""A neighbour that takes no frame for so long is as good as gone."""
+
+BAD_FRAMES_MAX: Final = 3
+"""Bad frames in a row after which the link is closed and backs off: it carries noise."""
+
+# Unpacked bytes of a chunk: packing makes noise longer by less than the slack, so that the packed
+# chunk stays within CHUNK_BYTES_MAX whatever the bodies are.
+_ROOM_BYTES: Final = CHUNK_BYTES_MAX - 16 * 1024
+_RECORD_OVERHEAD_BYTES: Final = 24
+
+
+@dataclass
+class LinkState:
+    """What a node knows of one neighbour.
+
+    Attributes:
+        peer: Its code.
+        connected_since_ms: Unix ms; None while the link is down.
+        heard_ms: When it was last heard; None if never in this process.
+        opened: How often a link opened.
+        bad_frames: Frames refused.
+        trouble: Why the last attempt or link ended.
+        rest: Roots at which the last exchange ended.
+        counts: What it said it holds, as far as heard.
+    """
+
+    peer: str
+    connected_since_ms: int | None = None
+    heard_ms: int | None = None
+    opened: int = 0
+    bad_frames: int = 0
+    trouble: str = ""
+    rest: tuple[bytes, bytes] | None = None
+    counts: dict[Feed, int] = field(default_factory=dict)
+
+
+class Conversation:
+    """The life of one connection.
+
+    Attributes:
+        session: The state machine that decides.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        key: SigningKey,
+        connection: Connection,
+        state: LinkState,
+        *,
+        keys: Sequence[PublicKey],
+        clock: Clock,
+        entropy: Entropy,
+        timing: Timing,
+    ) -> None:
+        """Prepare to talk over ``connection``; ``keys`` are those of the peer."""
+        self._log = log
+        self._key = key
+        self._connection = connection
+        self._state = state
+        self._keys = keys
+        self._clock = clock
+        self._woken = asyncio.Event()
+        self._inbox: asyncio.Queue[bytes | LinkDownError] = asyncio.Queue(INBOX_FRAMES_MAX)
+        self._bad_in_row = 0
+        self.session = Session(
+            log.me, connection.peer, entropy(SESSION_BYTES),
+            now=clock.monotonic(), timing=timing, rest=state.rest,
+        )  # fmt: skip
+
+    async def run(self, *, dialled: bool) -> None:
+        """Talk until the link ends.
+
+        Raises:
+            LinkDownError: it broke, was displaced or was given up.
+            FaultError: it carries noise.
+        """
+        self._note_changes(tuple(self._log.feeds))
+        unsubscribe = self._log.subscribe(self._note_changes)
+        reader = asyncio.create_task(self._read())
+        try:
+            if dialled:
+                self.session.open()
+            while True:
+                await self._speak()
+                await self._wait()
+                await self._hear()
+                self.session.tick(self._clock.monotonic())
+                if self.session.given_up:
+                    raise LinkDownError("the neighbour does not answer")
+        finally:
+            unsubscribe()
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    def _note_changes(self, feeds: Sequence[Feed]) -> None:
+        for feed in feeds:
+            held = self._log.state(feed)
+            state = State.STOPPED if held.stopped else State.OK
+            entry = Entry(feed, held.count, held.rid[:RID16_BYTES], state)
+            self.session.own_changed(entry, self._log.forks.get(feed))
+        self._woken.set()
+
+    async def _read(self) -> None:
+        """Fill the inbox; the end of the link is its last item."""
+        try:
+            while True:
+                await self._inbox.put(await self._connection.receive())
+                self._woken.set()
+        except LinkDownError as error:
+            await self._inbox.put(error)
+            self._woken.set()
+
+    async def _wait(self) -> None:
+        """Wait for a frame, a change of the log, or the session's next moment."""
+        now = self._clock.monotonic()
+        timer = asyncio.create_task(self._clock.sleep(self.session.next_at(now) - now))
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            await asyncio.wait((timer, woken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            woken.cancel()
+            await asyncio.gather(timer, woken, return_exceptions=True)
+        self._woken.clear()
+
+    # --- hearing ---------------------------------------------------------------------------------
+
+    async def _hear(self) -> None:
+        """Take whatever is there before answering: one answer for many chunks."""
+        for _ in range(INBOX_FRAMES_MAX):
+            if self._inbox.empty():
+                return
+            item = self._inbox.get_nowait()
+            if isinstance(item, LinkDownError):
+                raise item
+            await self._take(item)
+        self._woken.set()
+
+    async def _take(self, data: bytes) -> None:
+        now = self._clock.monotonic()
+        self._state.heard_ms = self._clock.wall_ms()
+        try:
+            frame = decode_frame(data, self._keys)
+            match frame:
+                case Heads():
+                    await self._take_heads(frame, now)
+                case Chunk():
+                    await self._take_chunk(frame, data, now)
+        except FaultError as error:
+            await self._refuse(data, str(error))
+            self._bad_in_row += 1
+            if self._bad_in_row >= BAD_FRAMES_MAX:
+                raise
+        else:
+            self._bad_in_row = 0
+
+    async def _take_heads(self, heads: Heads, now: float) -> None:
+        rids: dict[tuple[Feed, int], bytes] = {}
+        for feed, seq in self.session.rids_wanted(heads):
+            found = await self._log.store.rids(feed, seq, 1)
+            if found:
+                rids[feed, seq] = found[0]
+        self.session.heads_received(heads, rids, now)
+        if heads.forks:
+            await self._log.accept_forks(heads.forks, self._clock.wall_ms())
+
+    async def _take_chunk(self, chunk: Chunk, data: bytes, now: float) -> None:
+        in_order = self.session.is_next(chunk.session, chunk.n)
+        try:
+            outcomes = await self._log.accept(
+                chunk.runs, self._clock.wall_ms(), in_order=in_order
+            )
+        except StorageError as error:
+            self._state.trouble = str(error)
+            self.session.chunk_received(chunk, (), now)
+            self.session.full([run.feed for run in chunk.runs], now)
+            return
+        self.session.chunk_received(chunk, _valid_parts(chunk.runs, outcomes), now)
+        reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, Refused)]
+        if reasons:
+            await self._refuse(data, reasons[0])
+
+    async def _refuse(self, data: bytes, reason: str) -> None:
+        self._state.bad_frames += 1
+        frame = BadFrame(self._clock.wall_ms(), self._connection.peer, reason, data)
+        await self._log.quarantine(frame)
+
+    # --- speaking --------------------------------------------------------------------------------
+
+    async def _speak(self) -> None:
+        """Send what is owed: Heads first, then what the peer lacks."""
+        while heads := self.session.take_heads(self._clock.monotonic()):
+            await self._send(encode_heads(heads, self._key))
+        while runs := await self._next_runs():
+            chunk = self.session.chunk_sent(runs, self._clock.monotonic())
+            await self._send(encode_chunk(chunk))
+
+    async def _send(self, frame: bytes) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS_MAX):
+                await self._connection.send(frame)
+        except TimeoutError:
+            raise LinkDownError("the neighbour takes no frames") from None
+
+    async def _next_runs(self) -> tuple[Run, ...]:
+        """Read as many records as one chunk holds of what the peer lacks."""
+        runs: list[Run] = []
+        room_records, room_bytes = CHUNK_RECORDS_MAX, _ROOM_BYTES
+        for item in self.session.ranges():
+            wanted = min(room_records, item.end - item.first_seq)
+            records = await self._log.store.read(item.feed, item.first_seq, wanted, room_bytes)
+            if not records:
+                continue
+            size = sum(record_bytes(record) + _RECORD_OVERHEAD_BYTES for record in records)
+            if runs and size > room_bytes:
+                break  # a single record may pass the room only where it stands alone
+            runs.append(Run(item.feed, records[0].header.seq, tuple(records)))
+            room_records -= len(records)
+            room_bytes -= size
+            if room_records <= 0 or room_bytes <= 0:
+                break
+        return tuple(runs)
+
+
+def _valid_parts(runs: Sequence[Run], outcomes: Sequence[Outcome]) -> list[Run]:
+    """Return the runs that the peer evidently holds, as far as they were valid."""
+    valid = []
+    for run, outcome in zip(runs, outcomes, strict=True):
+        match outcome:
+            case Accepted(fresh):
+                valid.append(fresh)
+            case Duplicate(records) if records:
+                valid.append(Run(run.feed, run.first_seq, run.records[:records]))
+            case _:
+                continue
+    return valid

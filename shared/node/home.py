@@ -1,0 +1,246 @@
+"""A node's home: the folder with its keys, its log, its marker and its lock.
+
+    node.toml          settings, written by the operator (may be missing)
+    identity.json      who this node is and where its ancestors are; no secrets
+    signing.key, sealing.key     PEM, 0600, under a passphrase if one is set
+    log.db             the record log and the views (SQLite)
+    marker.json        epoch, own records and machine, to notice a restore or a copy
+    lock, control.sock           one writing process at a time, and how to reach it
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from shared.errors import NotFoundError, RefusedError, UnavailableError
+from shared.record.feed import Level
+from shared.trust.keys import SigningKey, sealing_public
+
+PASSPHRASE_VARIABLE: Final = "SANJI_KEY_PASSPHRASE_FILE"
+_MACHINE_ID: Final = Path("/etc/machine-id")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a node is.
+
+    Attributes:
+        division: Its code.
+        label: Its short name.
+        level: Its level.
+        anchor: rid of the district's founding record, 32 bytes.
+        ancestors: (code, link address) of all above, the parent first; none for the district.
+    """
+
+    division: str
+    label: str
+    level: Level
+    anchor: bytes
+    ancestors: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def parent(self) -> str | None:
+        """The code of the node above, None for the district."""
+        return self.ancestors[0][0] if self.ancestors else None
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A node's private keys.
+
+    Attributes:
+        signing: Ed25519.
+        sealing_seed: X25519 private bytes; opens what is sealed to this node.
+    """
+
+    signing: SigningKey
+    sealing_seed: bytes
+
+    def __repr__(self) -> str:
+        """Keep the secrets out of logs and tracebacks."""
+        return "Keys(…)"
+
+    @property
+    def sealing_public(self) -> bytes:
+        """The public half of the sealing key, 32 bytes."""
+        return sealing_public(self.sealing_seed)
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What stands beside the database so that a restore or a copy is noticed (protocol 4.3).
+
+    Attributes:
+        epoch: Hex of the epoch that this box wrote last.
+        records: How many own records of it were committed. The database may be ahead of the
+            marker (it is written without a flush, after the commit), never behind.
+        machine: Hash of this machine's id.
+    """
+
+    epoch: str
+    records: int
+    machine: str
+
+
+class Home:
+    """The folder of one node.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Name the folder; nothing is read or made."""
+        self.path = path
+
+    database_file = property(lambda self: self.path / "log.db")
+    settings_file = property(lambda self: self.path / "node.toml")
+    control_file = property(lambda self: self.path / "control.sock")
+    pending_file = property(lambda self: self.path / "joining.json")
+
+    def exists(self) -> bool:
+        """Tell whether a node lives here."""
+        return (self.path / "identity.json").exists()
+
+    def prepare(self) -> None:
+        """Make the folder, for its owner only.
+
+        Raises:
+            RefusedError: a node lives here already.
+        """
+        if self.exists():
+            raise RefusedError(f"a node lives in {self.path} already.", advice="Give another --home.")
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def identity(self) -> Identity:
+        """Return who lives here.
+
+        Raises:
+            NotFoundError: nobody.
+        """
+        try:
+            value = json.loads((self.path / "identity.json").read_text("utf-8"))
+        except FileNotFoundError:
+            raise NotFoundError(
+                f"no node lives in {self.path}.",
+                advice="Make one with `district init` or `join`, or give --home.",
+            ) from None
+        return Identity(
+            value["division"],
+            value["label"],
+            Level.of(value["level"]),
+            bytes.fromhex(value["anchor"]),
+            tuple((code, address) for code, address in value["ancestors"]),
+        )
+
+    def save_identity(self, identity: Identity) -> None:
+        """Write who lives here; from then on the home exists."""
+        value = asdict(identity) | {"level": identity.level.word, "anchor": identity.anchor.hex()}
+        self.write("identity.json", json.dumps(value, ensure_ascii=False, indent=1).encode())
+
+    def keys(self) -> Keys:
+        """Return the private keys, made at the first call.
+
+        Raises:
+            UnavailableError: they are under a passphrase that is missing or wrong.
+        """
+        signing = self._key("signing.key", Ed25519PrivateKey)
+        sealing = self._key("sealing.key", X25519PrivateKey)
+        return Keys(SigningKey(signing.private_bytes_raw()), sealing.private_bytes_raw())
+
+    def _key(self, name: str, kind: type[Any]) -> Any:
+        file = self.path / name
+        passphrase = _passphrase()
+        if not file.exists():
+            cover: KeySerializationEncryption = NoEncryption()
+            if passphrase:
+                cover = BestAvailableEncryption(passphrase)
+            pem = kind.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, cover)
+            self.write(name, pem)
+        try:
+            return load_pem_private_key(file.read_bytes(), passphrase)
+        except (ValueError, TypeError) as error:
+            raise UnavailableError(
+                f"{file} cannot be opened: {error}.",
+                advice=f"Name the file with its passphrase in {PASSPHRASE_VARIABLE}.",
+            ) from error
+
+    def marker(self) -> Marker | None:
+        """Return the marker, None if it is missing or unreadable, which is doubt enough."""
+        try:
+            return Marker(**json.loads((self.path / "marker.json").read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def save_marker(self, epoch: bytes, records: int) -> None:
+        """Write the marker; unflushed, because being behind the database does no harm."""
+        marker = Marker(epoch.hex(), records, machine_id())
+        temporary = self.path / "marker.json.new"
+        temporary.write_text(json.dumps(asdict(marker)), "utf-8")
+        temporary.replace(self.path / "marker.json")
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file for the owner only, whole or not at all, flushed."""
+        temporary = self.path / (name + ".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path / name)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the home alone: two processes never write one log.
+
+        Raises:
+            UnavailableError: another process holds it.
+        """
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UnavailableError(
+                    f"another process works in {self.path}.",
+                    advice="If it is the node itself, wait until it has started or stopped.",
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def machine_id() -> str:
+    """Return a hash of this machine's id: it tells machines apart and names none."""
+    try:
+        raw = _MACHINE_ID.read_bytes()
+    except OSError:
+        raw = b""
+    return hashlib.sha256(b"sanji/machine/v1" + raw).hexdigest()[:16]
+
+
+def _passphrase() -> bytes | None:
+    name = os.environ.get(PASSPHRASE_VARIABLE)
+    if not name:
+        return None
+    try:
+        return Path(name).read_bytes().strip() or None
+    except OSError as error:
+        raise UnavailableError(f"{PASSPHRASE_VARIABLE}: {name}: {error.strerror}.") from error

@@ -1,0 +1,198 @@
+"""A node joins: the parent invites and certifies, the child takes what it must trust (4.6).
+
+The parent's answer is a bundle of ordinary runs of the trust lane; the child accepts them like
+any others, pinned to the anchor of its invitation.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.errors import FaultError, InvalidError, NotFoundError, RefusedError
+from shared.link.frames import Chunk, decode_frame, encode_chunk
+from shared.log.accept import Accepted, Duplicate
+from shared.log.log import Log
+from shared.log.store import Batch
+from shared.node.author import Author, Draft, Entropy
+from shared.node.clock import Clock
+from shared.record.feed import Feed, Level, check_code, is_above, is_holder, travel_order
+from shared.record.limits import CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX
+from shared.record.run import Run
+from shared.trust.invitation import SECRET_BYTES, Invitation, JoinRequest
+from shared.trust.keys import KEY_BYTES, SigningKey
+from shared.trust.kinds import CERTIFIED
+
+INVITATION_DAYS: Final = 14
+_DAY_MS: Final = 86_400_000
+_NO_SESSION: Final = bytes(8)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """An invitation as its maker remembers it, under the note ``invitation/CODE``.
+
+    Attributes:
+        label: Short name.
+        level: The level's word.
+        secret: Hex of the one-time secret.
+        expires_ms: Unix ms UTC.
+        taken_by: Hex of the signing key that joined with it; empty while it is open.
+    """
+
+    label: str
+    level: str
+    secret: str
+    expires_ms: int
+    taken_by: str = ""
+
+    def encode(self) -> bytes:
+        """Return the note's bytes."""
+        return json.dumps(self.__dict__, ensure_ascii=False).encode()
+
+
+class Registrar:
+    """The parent's side: invites divisions below and certifies their nodes."""
+
+    def __init__(
+        self, log: Log, author: Author, key: SigningKey, *, clock: Clock, entropy: Entropy
+    ) -> None:
+        """Invite in the name of the node that writes with ``author``."""
+        self._log = log
+        self._author = author
+        self._key = key
+        self._clock = clock
+        self._entropy = entropy
+
+    async def invite(
+        self, code: str, label: str, addresses: tuple[tuple[str, str], ...]
+    ) -> Invitation:
+        """Return a new invitation for division ``code``; an earlier one for it ends.
+
+        Args:
+            code: Below this node, one level.
+            label: Short name shown to people, unique in the district as far as known here.
+            addresses: (code, link address) of this node and its ancestors, this one first.
+
+        Raises:
+            RefusedError: not below this node, already certified, or the label is taken.
+        """
+        me = self._author.certificate
+        check_code(code)
+        if not is_above(me.division, code):
+            raise RefusedError(f"{code} is not below {me.division}.")
+        if me.level == Level.VILLAGE:
+            raise RefusedError("a village has nobody below it.")
+        if self._log.roster.certificate_of(code) is not None:
+            raise RefusedError(
+                f"{code} is certified already.",
+                advice="A box that replaces another needs the old one's backup.",
+            )
+        for other in self._log.roster.divisions().values():
+            if other.label == label:
+                raise RefusedError(
+                    f"{other.division} is called {label} already.",
+                    advice="Give a label that is unique in the district.",
+                )
+        level = Level(me.level + 1)
+        offer = Offer(
+            label, level.word, self._entropy(SECRET_BYTES).hex(),
+            self._clock.wall_ms() + INVITATION_DAYS * _DAY_MS,
+        )  # fmt: skip
+        await self._remember(code, offer)
+        return Invitation(
+            self._log.roster.anchor, me.division, self._key.public.raw, addresses, code, label,
+            level, bytes.fromhex(offer.secret), offer.expires_ms,
+        )  # fmt: skip
+
+    async def redeem(self, request: JoinRequest) -> list[bytes]:
+        """Certify the node that asks; the same request is answered again in the same way.
+
+        Returns:
+            Chunk frames with the trust feeds that the new node is entitled to.
+
+        Raises:
+            NotFoundError: no such invitation.
+            RefusedError: expired, used by another box, or not proven.
+        """
+        note = await self._log.store.note(f"invitation/{request.division}")
+        if note is None or request.parent != self._log.me:
+            raise NotFoundError(f"there is no invitation for {request.division} here.")
+        offer = Offer(**json.loads(note))
+        self._check(request, offer)
+        if not offer.taken_by:
+            await self._remember(
+                request.division, Offer(**{**offer.__dict__, "taken_by": request.signing_key.hex()})
+            )
+        if self._log.roster.certificate_of(request.division) is None:
+            await self._author.submit(self._certificate(request, offer))
+        return await self._trust_frames(request.division)
+
+    def _check(self, request: JoinRequest, offer: Offer) -> None:
+        if not request.is_sealed_by(bytes.fromhex(offer.secret)):
+            raise RefusedError("the secret of this invitation is wrong.")
+        if len(request.sealing_key) != KEY_BYTES or request.anchor != self._log.roster.anchor:
+            raise RefusedError("this request is for another district.")
+        if not request.is_proven():
+            raise RefusedError("the request is not signed by the key it names.")
+        if offer.taken_by not in ("", request.signing_key.hex()):
+            raise RefusedError("this invitation was used by another box.")
+        if not offer.taken_by and self._clock.wall_ms() > offer.expires_ms:
+            raise RefusedError("this invitation has expired.", advice="Ask for a new one.")
+
+    def _certificate(self, request: JoinRequest, offer: Offer) -> Draft:
+        body: dict[str, Any] = {
+            "division": request.division,
+            "label": offer.label,
+            "level": offer.level,
+            "parent": self._log.me,
+            "signing_key": request.signing_key.hex(),
+            "sealing_key": request.sealing_key.hex(),
+            "nonce": request.nonce.hex(),
+            "proof": request.proof.hex(),
+        }
+        return Draft(CERTIFIED, self._log.me + "*", body, "trust")
+
+    async def _remember(self, code: str, offer: Offer) -> None:
+        async with self._log.lock:
+            await self._log.store.commit(
+                Batch(self._clock.wall_ms(), notes={f"invitation/{code}": offer.encode()})
+            )
+
+    async def _trust_frames(self, division: str) -> list[bytes]:
+        feeds = [f for f in self._log.feeds if f.lane == "trust" and is_holder(f, division)]
+        frames = []
+        for feed in sorted(feeds, key=travel_order):
+            frames += await self._feed_frames(feed)
+        return frames
+
+    async def _feed_frames(self, feed: Feed) -> list[bytes]:
+        frames, first, count = [], 0, self._log.state(feed).count
+        while first < count:
+            records = await self._log.store.read(
+                feed, first, CHUNK_RECORDS_MAX, CHUNK_BYTES_MAX // 2
+            )
+            run = Run(feed, first, tuple(records))
+            frames.append(encode_chunk(Chunk(_NO_SESSION, len(frames) + 1, (run,))))
+            first = run.end
+        return frames
+
+
+async def take_trust(log: Log, frames: list[bytes], invitation: Invitation, at_ms: int) -> None:
+    """The child's side: accept the parent's answer and check that it certifies us.
+
+    Raises:
+        FaultError: the answer does not lead from the anchor to our certificate.
+    """
+    for data in frames:
+        frame = decode_frame(data, ())
+        if not isinstance(frame, Chunk):
+            raise FaultError("the parent answered something else than trust records")
+        for outcome in await log.accept(frame.runs, at_ms):
+            if not isinstance(outcome, Accepted | Duplicate):
+                raise FaultError(f"the parent's trust records do not fit: {outcome}")
+    parent = log.roster.certificate_of(invitation.parent)
+    if parent is None or parent.signing_key != invitation.parent_key:
+        raise FaultError("the parent that answered is not the one that invited")
+    mine = log.roster.certificate_of(invitation.division)
+    if mine is None:
+        raise InvalidError("the parent did not certify this node")

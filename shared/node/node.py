@@ -1,0 +1,175 @@
+"""A node: log, author, links, views and custody statements under one TaskGroup."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from shared.errors import UnavailableError
+from shared.link.carrier import Carrier
+from shared.link.session import Timing
+from shared.log.log import Log
+from shared.log.store import Store
+from shared.node.author import Author, Draft, Entropy, Offload, in_thread
+from shared.node.clock import Clock
+from shared.node.custodian import Custodian
+from shared.node.home import Identity, Keys
+from shared.node.joining import Registrar
+from shared.node.links import Links
+from shared.node.views import Views
+from shared.domain.custody.rules import Intervals
+from shared.record.feed import UPWARD, Feed, Level
+from shared.trust.authority import KindTable
+from shared.trust.kinds import ADDRESSES
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a node takes from outside: real in a process, virtual in a simulation.
+
+    Attributes:
+        clock: Time.
+        entropy: Random bytes for epochs, salts, sessions and secrets.
+        chance: Randomness that protects nothing, for jitter.
+        offload: Where signatures are made.
+        timing: The links' clock.
+        intervals: The custody statements' clock.
+        backoff_seconds: First and longest pause between dialling.
+        on_commit: Told the epoch and the number of own records in it after each own commit.
+    """
+
+    clock: Clock
+    entropy: Entropy
+    chance: random.Random
+    offload: Offload = in_thread
+    timing: Timing = field(default_factory=Timing)
+    intervals: Intervals = field(default_factory=Intervals)
+    backoff_seconds: tuple[float, float] = (1.0, 900.0)
+    on_commit: Callable[[bytes, int], None] = lambda _epoch, _records: None
+
+
+class Node:
+    """One of the three tiers' nodes; what differs between them is in ``Level`` and their pages.
+
+    Attributes:
+        identity: Who it is.
+        log: Its records.
+        author: Writes its own.
+        links: Exchanges them.
+        registrar: Invites nodes below.
+        custodian: States what is held.
+        views: Its view tables; None where nobody looks at them (most simulated nodes).
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        keys: Keys,
+        store: Store,
+        kinds: KindTable,
+        around: Surroundings,
+        views: Callable[[Log], Views] | None = None,
+    ) -> None:
+        """Put the parts together; nothing runs before ``working``."""
+        self.identity = identity
+        self.keys = keys
+        self.clock = around.clock
+        self.log = Log(identity.division, store, identity.anchor)
+        self.author = Author(
+            self.log, keys.signing, kinds,
+            clock=around.clock, entropy=around.entropy, offload=around.offload,
+            on_commit=around.on_commit,
+        )  # fmt: skip
+        self.links = Links(
+            self.log, keys.signing,
+            clock=around.clock, entropy=around.entropy, chance=around.chance,
+            timing=around.timing, backoff_seconds=around.backoff_seconds,
+        )  # fmt: skip
+        self.registrar = Registrar(
+            self.log, self.author, keys.signing, clock=around.clock, entropy=around.entropy
+        )
+        self.custodian = Custodian(self.log, self.author, around.clock, around.intervals)
+        self.views = views(self.log) if views is not None else None
+        self._doubted = asyncio.Event()
+
+    async def open(self, *, trusted: bool = True) -> None:
+        """Read the log; opens a new epoch if this is the first start or ``trusted`` is False.
+
+        Args:
+            trusted: False if the marker beside the database differs: a restore or a copy.
+
+        Raises:
+            StorageError: the database cannot be used.
+        """
+        await self.log.open()
+        if self.log.epoch and not trusted:
+            logger.warning("the marker differs: a new epoch is opened", node=self.identity.division)
+            self.log.doubt = True
+        await self.custodian.open()
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator["Node"]:
+        """Run the parts that need no link while the block runs."""
+        async with asyncio.TaskGroup() as tasks:
+            running = [
+                tasks.create_task(part)
+                for part in (self.author.run(), self._watch_doubt(), self.custodian.run())
+            ]
+            if self.views is not None:
+                running.append(tasks.create_task(self.views.run()))
+            try:
+                yield self
+            finally:
+                for task in running:
+                    task.cancel()
+
+    async def linked(self, carrier: Carrier) -> None:
+        """Keep the link to the parent until cancelled; returns at once at the root."""
+        parent = self.identity.parent
+        if parent is not None:
+            await self.links.keep(parent, self.addresses_of_parent, carrier)
+
+    def addresses_of_parent(self) -> Sequence[str]:
+        """Return where the parent can be reached: what it last said, then the invitation's."""
+        parent = self.identity.parent
+        if parent is None:
+            return ()
+        invited = [address for code, address in self.identity.ancestors if code == parent]
+        told = self.log.roster.addresses_of(parent)
+        return list(dict.fromkeys((*told, *invited)))
+
+    async def state_addresses(self, addresses: Sequence[str]) -> None:
+        """Write ``node.addresses.v1`` if they are not what this node said last."""
+        me = self.identity.division
+        if tuple(addresses) != self.log.roster.addresses_of(me):
+            audience = UPWARD if self.identity.level == Level.VILLAGE else me + "*"
+            body = {"links": list(addresses)}
+            await self.author.submit(Draft(ADDRESSES, audience, body, "trust"))
+
+    async def _watch_doubt(self) -> None:
+        """Open a new epoch as soon as there is doubt, also offline (protocol 4.3)."""
+        woken = asyncio.Event()
+        unsubscribe = self.log.subscribe(lambda _feeds: woken.set())
+        try:
+            while True:
+                if (self.log.doubt or not self.log.epoch) and self._is_certified():
+                    await self.author.open_epoch()
+                await woken.wait()
+                woken.clear()
+        finally:
+            unsubscribe()
+
+    def _is_certified(self) -> bool:
+        try:
+            return bool(self.author.certificate)
+        except UnavailableError:
+            return False
+
+    def feeds_of(self, author: str) -> list[Feed]:
+        """Return the feeds of ``author`` that are held here."""
+        return [feed for feed in self.log.feeds if feed.author == author]

@@ -1,0 +1,106 @@
+"""A node's settings: ``node.toml`` in its home, each overridden by ``SANJI_…`` in the environment.
+
+``docs/reference/settings.md`` lists them; a test compares the two.
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from shared.domain.custody.rules import Intervals
+from shared.errors import InvalidError
+from shared.link.session import Timing
+
+
+class Settings(BaseSettings):
+    """What an operator can set; every default works on one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="SANJI_", extra="forbid", frozen=True)
+    _file: ClassVar[Path | None] = None
+
+    listen_host: str = Field("127.0.0.1", description="Address the web server binds to.")
+    listen_port: int = Field(8340, ge=0, le=65535, description="Its port; 0 lets the system choose.")
+    addresses: tuple[str, ...] = Field(
+        (), description="Link addresses told to the nodes below, such as wss://town.example/link."
+    )
+    tls_certificate: str = Field("", description="PEM file; needed beyond loopback.")
+    tls_key: str = Field("", description="PEM file of its private key.")
+    tls_ca: str = Field("", description="PEM file of the authority that signs the parent's.")
+    answer_seconds_min: float = Field(
+        2.0, gt=0, description="A frame unanswered for less is not yet missed."
+    )
+    quiet_seconds: float = Field(3600.0, gt=0, description="Heads on an idle link, this often.")
+    lively_seconds: float = Field(600.0, gt=0, description="The same for an hour after traffic.")
+    backoff_seconds_min: float = Field(1.0, gt=0, description="First pause before dialling again.")
+    backoff_seconds_max: float = Field(900.0, gt=0, description="Longest pause before that.")
+    custody_urgent_seconds: float = Field(
+        60.0, ge=0, description="Proof of delivery of urgent records at most this late."
+    )
+    custody_proof_seconds: float = Field(3600.0, ge=0, description="Of all other records.")
+    custody_receipt_seconds: float = Field(
+        60.0, ge=0, description="Pause between receipts to one node below."
+    )
+    custody_beat_seconds: float = Field(21600.0, gt=0, description="Pause between beats.")
+    custody_late_seconds: float = Field(
+        86400.0, gt=0, description="Without proof for so long, a node below is named late."
+    )
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Verbosity.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order: what a caller gives, the environment, the file."""
+        del dotenv_settings, file_secret_settings
+        toml = TomlConfigSettingsSource(settings_cls, cls._file)
+        return init_settings, env_settings, toml
+
+    def timing(self) -> Timing:
+        """Return the clock of the links."""
+        return Timing(
+            answer_seconds_min=self.answer_seconds_min,
+            quiet_seconds=self.quiet_seconds,
+            lively_seconds=self.lively_seconds,
+        )
+
+    def intervals(self) -> Intervals:
+        """Return the clock of the custody statements."""
+        return Intervals(
+            urgent_proof_ms=int(self.custody_urgent_seconds * 1000),
+            proof_ms=int(self.custody_proof_seconds * 1000),
+            receipt_ms=int(self.custody_receipt_seconds * 1000),
+            beat_ms=int(self.custody_beat_seconds * 1000),
+            late_ms=int(self.custody_late_seconds * 1000),
+        )
+
+
+def load_settings(file: Path, **given: Any) -> Settings:
+    """Return the settings of the home whose ``node.toml`` is ``file``; it may be missing.
+
+    Raises:
+        InvalidError: a value or a name is wrong; one line that names it.
+    """
+    located = type("Settings", (Settings,), {"_file": file, "__module__": __name__})
+    try:
+        return located(**given)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise InvalidError(
+            f"the setting {name} is wrong: {first['msg']}.",
+            advice=f"Mend {file} or the variable SANJI_{name.upper()}.",
+        ) from error
+    except ValueError as error:
+        raise InvalidError(f"{file} cannot be read: {error}.") from error

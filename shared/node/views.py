@@ -1,0 +1,215 @@
+"""The folder of views: keeps the view tables equal to what the set of records says (1.5).
+
+It follows the log by a bookmark that is saved in the same transaction as the rows. New records
+only say which subjects changed; each of these is then folded anew from all its records, so the
+order of arrival cannot show.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+import structlog
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from shared.domain.projection import Fact, subject_of
+from shared.domain.tables import VIEWS, Projection
+from shared.errors import InvalidError
+from shared.log.database import Database
+from shared.log.log import Log
+from shared.log.tables import aside, record
+from shared.record.record import Record
+from shared.trust.authority import KindTable
+
+T = TypeVar("T")
+
+STEP_RECORDS_MAX: Final = 500
+"""Records a transaction: long enough to share a flush, short enough not to hold up a page."""
+
+BOOKMARKS: Final = MetaData()
+_bookmark = Table(
+    "view_bookmark",
+    BOOKMARKS,
+    Column("name", String, primary_key=True),
+    Column("arrival", BigInteger, nullable=False),
+)
+# Which records speak about which subject; with the projection, since an answer may name a notice.
+_member = Table(
+    "view_member",
+    BOOKMARKS,
+    Column("projection", String, primary_key=True),
+    Column("subject", LargeBinary, primary_key=True),
+    Column("rid", LargeBinary, primary_key=True),
+    Column("rid8", BigInteger, nullable=False),
+)
+
+logger = structlog.get_logger(__name__)
+
+
+class Views:
+    """All view tables of a node."""
+
+    def __init__(
+        self, database: Database, log: Log, kinds: KindTable, projections: Sequence[Projection]
+    ) -> None:
+        """Fold the records of ``log``, which lies in ``database``, into view tables there."""
+        self._database = database
+        self._log = log
+        self._kinds = kinds
+        self._projections = {kind: one for one in projections for kind in one.kinds}
+        self._by_name = {one.name: one for one in projections}
+        self._woken = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call ``listener`` after each fold that changed something; returns how to stop it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def query(self, work: Callable[[Connection], T]) -> T:
+        """Run a query of a subject's ``view.py``."""
+        return await self._database.run(work)
+
+    async def run(self) -> None:
+        """Fold whenever the log changed, until cancelled."""
+        unsubscribe = self._log.subscribe(lambda _feeds: self._woken.set())
+        try:
+            while True:
+                await self.catch_up()
+                await self._woken.wait()
+                self._woken.clear()
+        finally:
+            unsubscribe()
+
+    async def catch_up(self) -> int:
+        """Fold until the views show all that the log holds; returns the records taken."""
+        await self._database.run(self._drop_cut)
+        total = 0
+        while taken := await self._database.run(self._fold_next):
+            total += taken
+            for listener in tuple(self._listeners):
+                listener()
+        return total
+
+    async def rebuild(self, progress: Callable[[int], None] = lambda _taken: None) -> int:
+        """Empty all view tables and fold the whole log again; returns the records taken."""
+        await self._database.run(self._clear)
+        total = 0
+        while taken := await self._database.run(self._fold_next):
+            total += taken
+            progress(total)
+        return total
+
+    @staticmethod
+    def _clear(connection: Connection) -> None:
+        for table in (*VIEWS.sorted_tables, *BOOKMARKS.sorted_tables):
+            connection.execute(delete(table))
+
+    def _fold_next(self, connection: Connection) -> int:
+        """Take the next records in order of arrival; returns how many."""
+        at = connection.scalar(select(_bookmark.c.arrival)) or 0
+        query = select(record).where(record.c.arrival > at).order_by(record.c.arrival)
+        rows = connection.execute(query.limit(STEP_RECORDS_MAX)).all()
+        if not rows:
+            return 0
+        self._fold(connection, self._note_members(connection, rows))
+        if at:
+            connection.execute(update(_bookmark).values(arrival=rows[-1].arrival))
+        else:
+            connection.execute(insert(_bookmark), {"name": "log", "arrival": rows[-1].arrival})
+        return len(rows)
+
+    def _drop_cut(self, connection: Connection) -> None:
+        """Forget the members that a fork moved aside, and fold their subjects anew."""
+        cut = connection.execute(
+            select(_member.c.projection, _member.c.subject, _member.c.rid)
+            .join(aside, aside.c.rid == _member.c.rid)
+        ).all()  # fmt: skip
+        if not cut:
+            return
+        connection.execute(delete(_member).where(_member.c.rid.in_([row.rid for row in cut])))
+        self._fold(connection, {(row.projection, row.subject) for row in cut})
+
+    def _note_members(
+        self, connection: Connection, rows: Sequence[Row[tuple[object, ...]]]
+    ) -> set[tuple[str, bytes]]:
+        """Remember what the new records speak about; returns the subjects they change."""
+        members = []
+        for row in rows:
+            one = _record_of(row)
+            header = one.header
+            kind = self._kinds.get(header.kind)
+            projection = self._projections.get(header.kind)
+            if kind is None or projection is None:
+                continue
+            subject = subject_of(kind, one.rid, header.refs)
+            members.append(
+                {"projection": projection.name, "subject": subject, "rid": one.rid,
+                 "rid8": row.rid8}
+            )  # fmt: skip
+        if members:
+            connection.execute(insert(_member).prefix_with("OR IGNORE"), members)
+        return {(str(one["projection"]), bytes(one["subject"])) for one in members}
+
+    def _fold(self, connection: Connection, changed: Iterable[tuple[str, bytes]]) -> None:
+        by_projection: dict[str, list[bytes]] = {}
+        for name, subject in sorted(changed):
+            by_projection.setdefault(name, []).append(subject)
+        for name, subjects in by_projection.items():
+            self._fold_subjects(connection, self._by_name[name], subjects)
+
+    def _fold_subjects(
+        self, connection: Connection, projection: Projection, subjects: list[bytes]
+    ) -> None:
+        facts: dict[bytes, list[Fact]] = {subject: [] for subject in subjects}
+        joined = (record.c.rid8 == _member.c.rid8) & (record.c.rid == _member.c.rid)
+        query = (
+            select(_member.c.subject, record)
+            .join(record, joined)
+            .where(_member.c.projection == projection.name, _member.c.subject.in_(subjects))
+        )
+        for row in connection.execute(query):
+            fact = self._fact(_record_of(row))
+            if fact is not None:
+                facts[row.subject].append(fact)
+        rows: dict[str, list[dict[str, object]]] = {}
+        for subject in subjects:
+            for table, new in projection.fold(subject, facts[subject]).items():
+                rows.setdefault(table, []).extend(new)
+        for table in projection.tables:
+            connection.execute(projection.clear(table, subjects))
+            if rows.get(table.name):
+                connection.execute(insert(table), rows[table.name])
+
+    def _fact(self, one: Record) -> Fact | None:
+        """Return the record as a fact; None if it may not be projected (protocol 2.5, 4.5)."""
+        header = one.header
+        level = self._log.roster.level_of(header.feed)
+        if level is None or self._kinds.objection(header.kind, header.feed, level) is not None:
+            return None
+        try:
+            body = self._kinds.read(one)
+        except InvalidError as error:
+            logger.info("not projected", rid=one.rid.hex(), why=str(error))
+            return None
+        return Fact(
+            one.rid, header.feed, header.seq, header.kind, level, header.claimed_at_ms,
+            header.refs, body,
+        )  # fmt: skip
+
+
+def _record_of(row: Row[tuple[object, ...]]) -> Record:
+    return Record(row.header_cose, row.salt, row.body)

@@ -1,0 +1,225 @@
+"""What every carrier promises: one suite for memory, WebSocket, and each behind a cable."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from shared.errors import InvalidError
+from shared.link.carrier import Connection, LinkDownError
+from shared.record.limits import FRAME_BYTES_MAX
+from tests.support.carriers import (
+    CHILD,
+    OTHER,
+    PARENT,
+    Rig,
+    cabled,
+    memory_rig,
+    soon,
+    until_still,
+    websocket_rig,
+)
+from tests.support.frames import number_of, numbered
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(params=["memory", "websocket", "memory cabled", "websocket cabled"])
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    """Each carrier between a child and its parent."""
+    kind, *wrapped = request.param.split()
+    async with AsyncExitStack() as stack:
+        made = await stack.enter_async_context(
+            memory_rig() if kind == "memory" else websocket_rig()
+        )
+        yield await stack.enter_async_context(cabled(made)) if wrapped else made
+
+
+@pytest.fixture
+async def ends(rig: Rig) -> AsyncIterator[tuple[Connection, Connection]]:
+    """An open link: the child's end and the parent's."""
+    child, parent = await rig.link()
+    yield child, parent
+    await soon(asyncio.gather(child.close(), parent.close()))
+
+
+@pytest.fixture(params=["up", "down"])
+def way(
+    request: pytest.FixtureRequest, ends: tuple[Connection, Connection]
+) -> tuple[Connection, Connection]:
+    """The two ends as sender and receiver, once each way."""
+    child, parent = ends
+    return (child, parent) if request.param == "up" else (parent, child)
+
+
+class Sending:
+    """A task that sends numbered frames, and how far it has come."""
+
+    def __init__(self, sender: Connection, count: int, size: int) -> None:
+        """Start sending ``count`` frames of ``size`` bytes."""
+        self.sent = 0
+        self.task = asyncio.create_task(self._run(sender, count, size))
+
+    async def _run(self, sender: Connection, count: int, size: int) -> None:
+        for number in range(count):
+            await sender.send(numbered(number, size))
+            self.sent += 1
+
+
+async def test_both_ends_know_their_neighbour(ends: tuple[Connection, Connection]) -> None:
+    """Each end names the division at the other one."""
+    child, parent = ends
+    assert (child.peer, parent.peer) == (PARENT.code, CHILD.code)
+
+
+async def test_order_is_kept(way: tuple[Connection, Connection]) -> None:
+    """Frames arrive as they were sent, and each once."""
+    sender, receiver = way
+    sending = Sending(sender, 200, 64)
+    got = [number_of(await soon(receiver.receive())) for _ in range(200)]
+    await soon(sending.task)
+    assert got == list(range(200))
+
+
+async def test_both_directions_at_once(ends: tuple[Connection, Connection]) -> None:
+    """Neither direction waits for the other."""
+    child, parent = ends
+    tasks = [Sending(child, 50, 1000).task, Sending(parent, 50, 1000).task]
+    for number in range(50):
+        assert number_of(await soon(parent.receive())) == number
+        assert number_of(await soon(child.receive())) == number
+    await soon(asyncio.gather(*tasks))
+
+
+@pytest.mark.parametrize("size", [1, 125, 126, 65_535, 65_536, FRAME_BYTES_MAX])
+async def test_frames_up_to_the_limit_arrive_whole(
+    way: tuple[Connection, Connection], size: int
+) -> None:
+    """Any bytes, of any allowed size."""
+    sender, receiver = way
+    frame = (bytes(range(256)) * (size // 256 + 1))[:size]
+    task = asyncio.create_task(sender.send(frame))
+    assert await soon(receiver.receive()) == frame
+    await soon(task)
+
+
+async def test_larger_frame_is_refused_and_harms_nothing(
+    way: tuple[Connection, Connection],
+) -> None:
+    """One byte more is an error of the sender; the link goes on."""
+    sender, receiver = way
+    with pytest.raises(InvalidError, match="limit"):
+        await sender.send(bytes(FRAME_BYTES_MAX + 1))
+    await sender.send(b"fits")
+    assert await soon(receiver.receive()) == b"fits"
+
+
+async def test_slow_receiver_stops_a_fast_sender(way: tuple[Connection, Connection]) -> None:
+    """What waits between them is bounded, and all of it arrives in the end."""
+    sender, receiver = way
+    sending = Sending(sender, 96, MIB)
+    assert await soon(until_still(lambda: sending.sent)) < 96
+    got = [number_of(await soon(receiver.receive())) for _ in range(96)]
+    await soon(sending.task)
+    assert got == list(range(96))
+
+
+async def test_close_ends_the_other_side(way: tuple[Connection, Connection]) -> None:
+    """Whoever closes, the waiting neighbour hears of it."""
+    closer, other = way
+    waiting = asyncio.create_task(other.receive())
+    await asyncio.sleep(0)
+    await soon(closer.close())
+    with pytest.raises(LinkDownError):
+        await soon(waiting)
+    with pytest.raises(LinkDownError):
+        await soon(other.receive())
+
+
+async def test_close_ends_the_own_side(way: tuple[Connection, Connection]) -> None:
+    """A pending receive ends, nothing more is taken, and closing again does nothing."""
+    closer, other = way
+    waiting = asyncio.create_task(closer.receive())
+    listening = asyncio.create_task(other.receive())
+    await asyncio.sleep(0)
+    await soon(closer.close())
+    for attempt in (waiting, closer.receive(), closer.send(b"late"), listening):
+        with pytest.raises(LinkDownError):
+            await soon(attempt)
+    await soon(closer.close())
+
+
+async def test_sending_to_who_has_closed_fails(way: tuple[Connection, Connection]) -> None:
+    """At the latest when the close has arrived, a send says so."""
+    sender, closer = way
+    closing = asyncio.create_task(closer.close())
+    with pytest.raises(LinkDownError):
+        await soon(sender.receive())
+    with pytest.raises(LinkDownError):
+        await soon(sender.send(b"late"))
+    await soon(closing)
+
+
+async def test_link_lives_until_its_owner_returns(rig: Rig) -> None:
+    """When the parent's ``on_connection`` returns, the child's end goes down."""
+    child, _ = await rig.link()
+    rig.answering.release.set()
+    with pytest.raises(LinkDownError):
+        await soon(child.receive())
+    await soon(child.close())
+
+
+async def test_links_are_independent(rig: Rig) -> None:
+    """A second link of the same child works, and outlives the first one."""
+    first, first_end = await rig.link()
+    second, second_end = await rig.link()
+    closing = asyncio.create_task(first.close())
+    with pytest.raises(LinkDownError):
+        await soon(first_end.receive())
+    await soon(closing)
+    await second.send(b"still here")
+    assert await soon(second_end.receive()) == b"still here"
+    closing = asyncio.create_task(second.close())
+    with pytest.raises(LinkDownError):
+        await soon(second_end.receive())
+    await soon(closing)
+
+
+async def test_dialling_where_nobody_answers(rig: Rig) -> None:
+    """The error is the one that every link knows."""
+    with pytest.raises(LinkDownError):
+        await soon(rig.carrier.dial(PARENT.code, rig.nowhere))
+
+
+async def test_dialling_somebody_else(rig: Rig) -> None:
+    """Who answers is not who was asked for: no link."""
+    with pytest.raises(LinkDownError, match=PARENT.code):
+        await soon(rig.carrier.dial(OTHER.code, rig.address))
+    assert rig.answering.links.empty()
+
+
+async def test_cancelled_receive_takes_no_frame(way: tuple[Connection, Connection]) -> None:
+    """The next receive gets what the cancelled one waited for."""
+    sender, receiver = way
+    waiting = asyncio.create_task(receiver.receive())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    await sender.send(b"kept")
+    assert await soon(receiver.receive()) == b"kept"
+
+
+async def test_cancelled_send_leaves_the_link_whole(way: tuple[Connection, Connection]) -> None:
+    """A sender that gives up waiting may or may not have sent; all others' frames arrive."""
+    sender, receiver = way
+    sending = Sending(sender, 96, MIB)
+    await soon(until_still(lambda: sending.sent))
+    sending.task.cancel()
+    await asyncio.wait({sending.task})
+    last = asyncio.create_task(sender.send(numbered(1000)))
+    got: list[int] = []
+    while not got or got[-1] != 1000:
+        got.append(number_of(await soon(receiver.receive())))
+    await soon(last)
+    assert got[:-1] in (list(range(sending.sent)), list(range(sending.sent + 1)))
