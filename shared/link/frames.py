@@ -146,9 +146,7 @@ def encode_heads(heads: Heads, key: SigningKey) -> bytes:
     )  # fmt: skip
     entries = [_entry_value(entry) for entry in heads.entries]
     forks = [[list(fork.feed), fork.seq, fork.first, fork.second] for fork in heads.forks]
-    return cbor.encode(
-        [_HEADS, key.sign(payload, HEADS_AAD), int(heads.mode), entries, forks]
-    )
+    return cbor.encode([_HEADS, key.sign(payload, HEADS_AAD), int(heads.mode), entries, forks])
 
 
 def encode_chunk(chunk: Chunk, *, level: int = ZSTD_LEVEL) -> bytes:

@@ -236,7 +236,7 @@ class Session:
             self._take_entries([Entry(feed, 0, b"") for feed in gone], own_rids)
         self._take_entries(heads.entries, own_rids)
         answered = self._take_answer(heads, now)
-        self._decide(heads, now, answered=answered)
+        self._decide(heads, answered=answered)
 
     def chunk_received(self, chunk: Chunk, taken: Iterable[Run], now: float) -> bool:
         """Take in a chunk that the log has judged.
@@ -449,7 +449,7 @@ class Session:
         if explicit and len(ends) == 1 and not self._under_way(feed):
             stall.answers += 1
 
-    def _decide(self, heads: Heads, now: float, *, answered: bool) -> None:
+    def _decide(self, heads: Heads, *, answered: bool) -> None:
         """Answer ``heads`` by the table on top of this module."""
         root = self._root()
         if heads.root == root:

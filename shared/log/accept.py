@@ -82,7 +82,9 @@ class Held:
 NOTHING = Held(0, b"")
 
 
-def accept(run: Run, held: Held, roster: Roster, *, in_order: bool = True) -> Outcome:
+def accept(  # noqa: PLR0911 - a list of judgements, each with its own end
+    run: Run, held: Held, roster: Roster, *, in_order: bool = True
+) -> Outcome:
     """Judge one run against what is held.
 
     Args:

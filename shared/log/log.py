@@ -151,9 +151,7 @@ class Log:
             trial = _Trial(self.roster, Batch(at_ms))
             outcomes = []
             for run in runs:
-                outcome = accept(
-                    run, await self._held(run, trial), trial.roster, in_order=in_order
-                )
+                outcome = accept(run, await self._held(run, trial), trial.roster, in_order=in_order)
                 await self._take(trial, run, outcome)
                 outcomes.append(outcome)
             await self._commit(trial)

@@ -275,10 +275,12 @@ class Author:
     @staticmethod
     def _refuse(one: _Waiting, error: SanjiError) -> None:
         """Answer from the worker thread, in the thread of the loop."""
-        loop = one.answer.get_loop()
-        loop.call_soon_threadsafe(
-            lambda: one.answer.done() or one.answer.set_exception(error)
-        )
+
+        def answer() -> None:
+            if not one.answer.done():
+                one.answer.set_exception(error)
+
+        one.answer.get_loop().call_soon_threadsafe(answer)
 
     def _build(
         self, feed: Feed, held: FeedState, draft: Draft, body: dict[str, Any], at_ms: int

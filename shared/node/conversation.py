@@ -207,9 +207,7 @@ class Conversation:
     async def _take_chunk(self, chunk: Chunk, data: bytes, now: float) -> None:
         in_order = self.session.is_next(chunk.session, chunk.n)
         try:
-            outcomes = await self._log.accept(
-                chunk.runs, self._clock.wall_ms(), in_order=in_order
-            )
+            outcomes = await self._log.accept(chunk.runs, self._clock.wall_ms(), in_order=in_order)
         except StorageError as error:
             self._state.trouble = str(error)
             self.session.chunk_received(chunk, (), now)

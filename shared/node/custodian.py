@@ -1,15 +1,119 @@
-"""States what this node holds, as records (protocol 4.7): when, and to whom, ``custody.rules`` says.
-"""
+"""States what this node holds; ``custody.rules`` says when and to whom (protocol 4.7)."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
-from shared.domain.custody.kinds import STATED, CustodyStated
+import structlog
+
+from shared.domain.custody.kinds import STATED, Stated
 from shared.domain.custody.rules import Book, Intervals
-from shared.errors import InvalidError, StorageError, UnavailableError
+from shared.errors import InvalidError, SanjiError
 from shared.log.log import Log
 from shared.node.author import Author, Draft
 from shared.node.clock import Clock
 from shared.record.feed import Feed, Level
-from shared.record.record import Record
 from shared.trust.authority import read_as
+
+logger = structlog.get_logger(__name__)
+
+RETRY_SECONDS: Final = 5.0
+"""After a statement could not be written (a full disk), it is tried again this late."""
+
+READ_RECORDS_MAX: Final = 256
+READ_BYTES_MAX: Final = 1 << 20
+
+
+class Custodian:
+    """Keeps the node's book of statements and writes what is due."""
+
+    def __init__(self, log: Log, author: Author, clock: Clock, intervals: Intervals) -> None:
+        """Watch ``log`` and write with ``author``; ``open`` reads what was stated before."""
+        self._log = log
+        self._author = author
+        self._clock = clock
+        self._intervals = intervals
+        self._book: Book | None = None
+        self._taken: dict[Feed, int] = {}
+        self._changed: set[Feed] = set()
+        self._woken = asyncio.Event()
+
+    async def run(self) -> None:
+        """State whatever is due until cancelled."""
+        self._changed.update(self._log.feeds)
+        unsubscribe = self._log.subscribe(self._note)
+        try:
+            while True:
+                await self._take_changes()
+                pause = await self._state_due()
+                await self._wait(pause)
+        finally:
+            unsubscribe()
+
+    def _note(self, feeds: Sequence[Feed]) -> None:
+        self._changed.update(feeds)
+        self._woken.set()
+
+    async def _take_changes(self) -> None:
+        """Tell the book what moved: heads, divisions, and the statements of everybody."""
+        certificate = self._log.roster.certificate_of(self._log.me)
+        if certificate is None:
+            return
+        if self._book is None:
+            is_relay = certificate.level != Level.VILLAGE
+            self._book = Book(self._log.me, self._intervals, is_relay=is_relay)
+        now_ms = self._running_ms()
+        changed, self._changed = self._changed, set()
+        if any(feed.lane == "trust" for feed in changed):
+            self._book.note_divisions(self._log.roster.divisions(), now_ms)
+        for feed in changed:
+            if feed.lane == "custody":
+                await self._learn(self._book, feed)
+            else:
+                self._book.note_change(feed, self._log.state(feed), now_ms)
+
+    async def _learn(self, book: Book, feed: Feed) -> None:
+        first = self._taken.get(feed, 0)
+        while records := await self._log.store.read(feed, first, READ_RECORDS_MAX, READ_BYTES_MAX):
+            for record in records:
+                first = record.header.seq + 1
+                if record.header.kind != STATED or record.body is None:
+                    continue
+                try:
+                    book.learn(feed, record.header.claimed_at_ms, read_as(Stated, record.body))
+                except InvalidError as error:
+                    logger.info("statement not read", feed=str(feed), why=str(error))
+        self._taken[feed] = first
+
+    async def _state_due(self) -> float:
+        """Write what is due; returns the seconds until something is due again."""
+        if self._book is None or not self._log.epoch:
+            return RETRY_SECONDS
+        drafts = [
+            Draft(STATED, one.audience, one.body.model_dump(mode="json"), "custody")
+            for one in self._book.due(self._clock.wall_ms(), self._running_ms())
+        ]
+        try:
+            if drafts:
+                await asyncio.gather(*(self._author.submit(draft) for draft in drafts))
+                await self._take_changes()
+        except SanjiError as error:
+            logger.warning("custody not stated", why=str(error))
+            return RETRY_SECONDS
+        due_ms = self._book.next_due_ms(self._clock.wall_ms())
+        return self._intervals.beat_ms / 1000 if due_ms is None else due_ms / 1000
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for a change of the log, at most ``seconds``."""
+        timer = asyncio.create_task(self._clock.sleep(max(seconds, 0.001)))
+        woken = asyncio.create_task(self._woken.wait())
+        try:
+            await asyncio.wait((timer, woken), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            woken.cancel()
+            await asyncio.gather(timer, woken, return_exceptions=True)
+        self._woken.clear()
+
+    def _running_ms(self) -> int:
+        return int(self._clock.monotonic() * 1000)

@@ -1,11 +1,11 @@
 """A node's home: the folder with its keys, its log, its marker and its lock.
 
-    node.toml          settings, written by the operator (may be missing)
-    identity.json      who this node is and where its ancestors are; no secrets
-    signing.key, sealing.key     PEM, 0600, under a passphrase if one is set
-    log.db             the record log and the views (SQLite)
-    marker.json        epoch, own records and machine, to notice a restore or a copy
-    lock, control.sock           one writing process at a time, and how to reach it
+* ``node.toml``: settings, written by the operator (may be missing)
+* ``identity.json``: who this node is and where its ancestors are; no secrets
+* ``signing.key``, ``sealing.key``: PEM, 0600, under a passphrase if one is set
+* ``log.db``: the record log and the views (SQLite)
+* ``marker.json``: epoch, own records and machine, to notice a restore or a copy
+* ``lock``, ``control.sock``: one writing process at a time, and how to reach it
 """
 
 import fcntl
@@ -33,7 +33,7 @@ from shared.errors import NotFoundError, RefusedError, UnavailableError
 from shared.record.feed import Level
 from shared.trust.keys import SigningKey, sealing_public
 
-PASSPHRASE_VARIABLE: Final = "SANJI_KEY_PASSPHRASE_FILE"
+PASSPHRASE_VARIABLE: Final = "SANJI_KEY_PASSPHRASE_FILE"  # noqa: S105 - a name, no secret
 _MACHINE_ID: Final = Path("/etc/machine-id")
 
 
@@ -126,7 +126,9 @@ class Home:
             RefusedError: a node lives here already.
         """
         if self.exists():
-            raise RefusedError(f"a node lives in {self.path} already.", advice="Give another --home.")
+            raise RefusedError(
+                f"a node lives in {self.path} already.", advice="Give another --home."
+            )
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def identity(self) -> Identity:

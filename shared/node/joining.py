@@ -160,13 +160,14 @@ class Registrar:
 
     async def _trust_frames(self, division: str) -> list[bytes]:
         feeds = [f for f in self._log.feeds if f.lane == "trust" and is_holder(f, division)]
-        frames = []
+        frames: list[bytes] = []
         for feed in sorted(feeds, key=travel_order):
             frames += await self._feed_frames(feed)
         return frames
 
     async def _feed_frames(self, feed: Feed) -> list[bytes]:
-        frames, first, count = [], 0, self._log.state(feed).count
+        frames: list[bytes] = []
+        first, count = 0, self._log.state(feed).count
         while first < count:
             records = await self._log.store.read(
                 feed, first, CHUNK_RECORDS_MAX, CHUNK_BYTES_MAX // 2

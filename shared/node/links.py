@@ -88,7 +88,7 @@ class Links:
     async def keep(
         self, peer: str, addresses: Callable[[], Sequence[str]], carrier: Carrier
     ) -> None:
-        """Keep a link to the ancestor ``peer`` open until cancelled, trying its addresses in turn."""
+        """Keep a link to the ancestor ``peer`` open until cancelled; its addresses in turn."""
         state = self.state(peer)
         backoff = Backoff(self._chance, *self._backoff_seconds)
         for attempt in itertools.count():

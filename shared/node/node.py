@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from shared.domain.custody.rules import Intervals
 from shared.errors import UnavailableError
 from shared.link.carrier import Carrier
 from shared.link.session import Timing
@@ -20,7 +21,6 @@ from shared.node.home import Identity, Keys
 from shared.node.joining import Registrar
 from shared.node.links import Links
 from shared.node.views import Views
-from shared.domain.custody.rules import Intervals
 from shared.record.feed import UPWARD, Feed, Level
 from shared.trust.authority import KindTable
 from shared.trust.kinds import ADDRESSES
@@ -72,6 +72,7 @@ class Node:
         keys: Keys,
         store: Store,
         kinds: KindTable,
+        *,
         around: Surroundings,
         views: Callable[[Log], Views] | None = None,
     ) -> None:
@@ -110,7 +111,6 @@ class Node:
         if self.log.epoch and not trusted:
             logger.warning("the marker differs: a new epoch is opened", node=self.identity.division)
             self.log.doubt = True
-        await self.custodian.open()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator["Node"]:

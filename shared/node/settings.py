@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     _file: ClassVar[Path | None] = None
 
     listen_host: str = Field("127.0.0.1", description="Address the web server binds to.")
-    listen_port: int = Field(8340, ge=0, le=65535, description="Its port; 0 lets the system choose.")
+    listen_port: int = Field(8340, ge=0, le=65535, description="Its port; 0: any free one.")
     addresses: tuple[str, ...] = Field(
         (), description="Link addresses told to the nodes below, such as wss://town.example/link."
     )

@@ -187,8 +187,8 @@ class Views:
                 facts[row.subject].append(fact)
         rows: dict[str, list[dict[str, object]]] = {}
         for subject in subjects:
-            for table, new in projection.fold(subject, facts[subject]).items():
-                rows.setdefault(table, []).extend(new)
+            for name, new in projection.fold(subject, facts[subject]).items():
+                rows.setdefault(name, []).extend(new)
         for table in projection.tables:
             connection.execute(projection.clear(table, subjects))
             if rows.get(table.name):

@@ -12,6 +12,7 @@ from shared.record.feed import ROOT_EPOCH, UPWARD, Feed, Level, is_above
 from shared.record.header import NO_PREV, Header
 from shared.record.record import Record
 from shared.trust.authority import KindTable, read_as
+from shared.trust.keys import PublicKey
 from shared.trust.kinds import (
     ADDRESSES,
     CERTIFIED,
@@ -24,7 +25,6 @@ from shared.trust.kinds import (
     Keyed,
     Opened,
 )
-from shared.trust.keys import PublicKey
 
 _TRUST_KINDS = KindTable(KINDS)
 
