@@ -31,7 +31,7 @@ from broker.handshake import (
     prove,
     proves,
 )
-from broker.websocket_connection import ClientSocket, Timing, WebSocketConnection, words
+from broker.websocket_connection import Timing, WebSocketConnection, words
 from shared.errors import FaultError, InvalidError, RefusedError
 from shared.link.carrier import LinkDownError, OnConnection
 from shared.record.limits import FRAME_BYTES_MAX
@@ -114,7 +114,6 @@ class WebSocketCarrier:
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
-                ws_response_class=ClientSocket,
             )
         web_socket = await self._session.ws_connect(
             address,

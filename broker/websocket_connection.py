@@ -43,14 +43,6 @@ class Timing:
     close_seconds: float = 2.0
 
 
-class ClientSocket(aiohttp.ClientWebSocketResponse):
-    """A dialled WebSocket that can be let go of, however it ended."""
-
-    def release(self) -> None:
-        """Give the connection back: aiohttp keeps it where a reset ended a ``receive``."""
-        self._response.close()
-
-
 class WebSocketConnection:
     """One open link over a WebSocket (see ``shared.link.carrier.Connection``)."""
 
@@ -152,8 +144,6 @@ class WebSocketConnection:
         if self._tcp is not None:
             with contextlib.suppress(OSError):  # it is closed already, as it mostly is
                 self._tcp.shutdown(socket.SHUT_RDWR)
-        if isinstance(self._web_socket, ClientSocket):
-            self._web_socket.release()
 
     def _failed(self, why: str) -> LinkDownError:
         """Return the error for a link that is down; what was said first stays."""

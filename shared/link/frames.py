@@ -43,6 +43,7 @@ _HEADS: Final = 0
 _CHUNK: Final = 1
 _VERBATIM_FIELDS: Final = 3
 _LEAN_FIELDS: Final = 7
+_LEAN_LENGTHS: Final = (64, SALT_BYTES)
 _HEADS_PAYLOAD_BYTES_MAX: Final = 512
 
 
@@ -242,10 +243,10 @@ def _lean_records(run: Run) -> list[list[Any]]:
 
 def _runs(packed: bytes) -> tuple[Run, ...]:
     unpacker = zstandard.ZstdDecompressor().decompressobj()
-    size = zstandard.frame_content_size(packed) if packed else -1
-    if not 0 <= size <= CHUNK_UNPACKED_BYTES_MAX or len(packed) > CHUNK_BYTES_MAX:
-        raise FaultError("a chunk larger than the limit")
     try:
+        size = zstandard.frame_content_size(packed)
+        if not 0 <= size <= CHUNK_UNPACKED_BYTES_MAX or len(packed) > CHUNK_BYTES_MAX:
+            raise FaultError("a chunk larger than the limit")
         unpacked = unpacker.decompress(packed)
     except zstandard.ZstdError as error:
         raise FaultError(f"a chunk that cannot be unpacked: {error}") from error
@@ -290,9 +291,9 @@ def _verbatim(item: list[Any]) -> Record:
 def _restored(feed: Feed, seq: int, before: Record, item: list[Any]) -> Record:
     match item:
         case [bytes(signature), int(at_ms), str(kind), list(refs), dict(ext), bytes(salt),
-              bytes(body)] if len(salt) == SALT_BYTES:  # fmt: skip
+              bytes(body)] if (len(signature), len(salt)) == _LEAN_LENGTHS:  # fmt: skip
             header = Header(
-                feed, seq, before.rid, at_ms, kind, len(body), body_hash(salt, body),
+                feed, seq, before.rid, _counter(at_ms), kind, len(body), body_hash(salt, body),
                 tuple(refs), ext,
             )  # fmt: skip
         case _:

@@ -57,6 +57,8 @@ class LinkState:
         connected_since_ms: Unix ms; None while the link is down.
         heard_ms: When it was last heard; None if never in this process.
         opened: How often a link opened.
+        in_flight_max: Most records that were sent and not yet covered by its Heads, in this
+            process.
         bad_frames: Frames refused.
         trouble: Why the last attempt or link ended.
         rest: Roots at which the last exchange ended.
@@ -67,6 +69,7 @@ class LinkState:
     connected_since_ms: int | None = None
     heard_ms: int | None = None
     opened: int = 0
+    in_flight_max: int = 0
     bad_frames: int = 0
     trouble: str = ""
     rest: tuple[bytes, bytes] | None = None
@@ -231,6 +234,7 @@ class Conversation:
             await self._send(encode_heads(heads, self._key))
         while runs := await self._next_runs():
             chunk = self.session.chunk_sent(runs, self._clock.monotonic())
+            self._state.in_flight_max = max(self._state.in_flight_max, self.session.in_flight)
             await self._send(encode_chunk(chunk))
 
     async def _send(self, frame: bytes) -> None:

@@ -58,6 +58,7 @@ class Node:
 
     Attributes:
         identity: Who it is.
+        kinds: The kinds it knows.
         log: Its records.
         author: Writes its own.
         links: Exchanges them.
@@ -79,6 +80,8 @@ class Node:
         """Put the parts together; nothing runs before ``working``."""
         self.identity = identity
         self.keys = keys
+        self.kinds = kinds
+        self.entropy = around.entropy
         self.clock = around.clock
         self.log = Log(identity.division, store, identity.anchor)
         self.author = Author(
@@ -98,17 +101,18 @@ class Node:
         self.views = views(self.log) if views is not None else None
         self._doubted = asyncio.Event()
 
-    async def open(self, *, trusted: bool = True) -> None:
-        """Read the log; opens a new epoch if this is the first start or ``trusted`` is False.
+    async def open(self, trusted: Callable[["Node"], bool] = lambda _node: True) -> None:
+        """Read the log.
 
         Args:
-            trusted: False if the marker beside the database differs: a restore or a copy.
+            trusted: Tells, once the log is read, whether this box wrote its last own records. If
+                not (a restore, a copy), a new epoch is opened before anything is written.
 
         Raises:
             StorageError: the database cannot be used.
         """
         await self.log.open()
-        if self.log.epoch and not trusted:
+        if self.log.epoch and not trusted(self):
             logger.warning("the marker differs: a new epoch is opened", node=self.identity.division)
             self.log.doubt = True
 

@@ -25,11 +25,12 @@ def encode_body(value: dict[str, Any]) -> bytes:
     Raises:
         InvalidError: larger than 64 KiB, or a float, a lone surrogate or another foreign value.
     """
-    _check_json(value)
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        body = unicodedata.normalize("NFC", text).encode("utf-8")
-    except (UnicodeEncodeError, ValueError, TypeError) as error:
+        _check_json(value)
+        # Text by text: in the whole, a mark behind an escape would be composed with its letter.
+        text = json.dumps(_nfc(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        body = text.encode("utf-8")
+    except (UnicodeEncodeError, ValueError, TypeError, RecursionError) as error:
         raise InvalidError(f"this text cannot be stored: {error}") from error
     if len(body) > BODY_BYTES_MAX:
         raise InvalidError(
@@ -54,11 +55,11 @@ def decode_body(body: bytes) -> dict[str, Any]:
             parse_float=_no_float,
             parse_constant=_no_float,
         )
+        _check_json(value)
     except (ValueError, RecursionError) as error:
         raise InvalidError(f"not I-JSON: {error}") from error
     if not isinstance(value, dict):
         raise InvalidError("a body is a JSON object")
-    _check_json(value)
     return value
 
 
@@ -73,10 +74,22 @@ def _no_float(text: str) -> NoReturn:
     raise ValueError(f"{text} is not an integer")
 
 
+def _nfc(value: Any) -> Any:
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, dict):
+        return _object([(_nfc(name), _nfc(item)) for name, item in value.items()])
+    if isinstance(value, (list, tuple)):
+        return [_nfc(item) for item in value]
+    return value
+
+
 def _check_json(value: Any) -> None:
     """Refuse what I-JSON of ours must not hold, at any depth."""
     if isinstance(value, dict):
         for name, item in value.items():
+            if not isinstance(name, str):
+                raise InvalidError("names are texts")
             _check_json(name)
             _check_json(item)
     elif isinstance(value, (list, tuple)):

@@ -1,6 +1,7 @@
 """Deterministic CBOR (RFC 8949 §4.2.1): what is decoded must equal its own re-encoding."""
 
-from typing import Any
+from operator import itemgetter
+from typing import Any, Final, NoReturn
 
 import cbor2
 
@@ -8,6 +9,24 @@ from shared.errors import FaultError
 from shared.record.limits import EXT_DEPTH_MAX, INTEGER_MAX
 
 _PLAIN = (bytes, str, bool, type(None))
+
+
+def _no_tag(_decoder: object, *_: object) -> NoReturn:
+    raise ValueError("a tag")
+
+
+class _NoTags(dict[int, Any]):
+    """A decoder for each tag, which refuses it.
+
+    Ours has none inside; of those that cbor2 knows, shared values (28, 29) can be a list that
+    contains itself, or one that takes a few bytes and years to walk through.
+    """
+
+    def __missing__(self, tag: int) -> Any:
+        return _no_tag
+
+
+_NO_TAGS: Final = _NoTags()
 
 
 def encode(value: Any) -> bytes:
@@ -28,7 +47,7 @@ def decode(data: bytes, *, max_depth: int = 8) -> Any:
     """Return the value that ``data`` encodes deterministically.
 
     Raises:
-        FaultError: not CBOR, trailing bytes, too deep, or not the deterministic encoding.
+        FaultError: not CBOR, trailing bytes, a tag, too deep, or not the deterministic encoding.
     """
     value = decode_loose(data, max_depth=max_depth)
     if encode(value) != data:
@@ -40,11 +59,15 @@ def decode_loose(data: bytes, *, max_depth: int = 8) -> Any:
     """Return the value in ``data``, however it is encoded: for frames, which nobody signs.
 
     Raises:
-        FaultError: not CBOR, too deep, of indefinite length, or a map with a key twice.
+        FaultError: not CBOR, a tag, too deep, of indefinite length, or a map with a key twice.
     """
     try:
         return cbor2.loads(
-            data, max_depth=max_depth, allow_indefinite=False, allow_duplicate_keys=False
+            data,
+            max_depth=max_depth,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            semantic_decoders=_NO_TAGS,
         )
     except (cbor2.CBORError, ValueError, OverflowError, RecursionError) as error:
         raise FaultError(f"not CBOR: {error}") from error
@@ -75,5 +98,5 @@ def _ordered(value: Any) -> Any:
         return [_ordered(item) if type(item) in (list, dict) else item for item in value]
     if type(value) is dict and value:
         pairs = ((cbor2.dumps(_ordered(key)), key) for key in value)
-        return {key: _ordered(value[key]) for _, key in sorted(pairs)}
+        return {key: _ordered(value[key]) for _, key in sorted(pairs, key=itemgetter(0))}
     return value

@@ -5,7 +5,6 @@ that a mistyped one is recognised. It holds a one-time secret: whoever has it ca
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from typing import Final
 from shared.errors import FaultError, InvalidError
 from shared.record import cbor
 from shared.record.feed import Level, check_code
-from shared.trust.keys import PublicKey, SigningKey
+from shared.record.header import RID_BYTES
+from shared.record.limits import INTEGER_MAX
+from shared.trust.keys import KEY_BYTES, PublicKey, SigningKey
 
 PREFIX: Final = "SANJI1-"
 SECRET_BYTES: Final = 16
@@ -22,6 +23,11 @@ NONCE_BYTES: Final = 16
 TOKEN_CHARS_MAX: Final = 4000
 
 _CHECK_BYTES: Final = 4
+_PROOF_BYTES: Final = 64
+_SEAL_BYTES: Final = 32
+_REQUEST_LENGTHS: Final = (
+    RID_BYTES, NONCE_BYTES, KEY_BYTES, KEY_BYTES, _PROOF_BYTES, _SEAL_BYTES,
+)  # fmt: skip
 _PROOF_DOMAIN: Final = b"sanji/join/v1"
 
 
@@ -87,7 +93,7 @@ def read_token(text: str) -> Invitation:
         if hashlib.sha256(packed).digest()[:_CHECK_BYTES] != data[:_CHECK_BYTES]:
             raise BadInvitationError("This invitation was mistyped or cut off.")
         return _invitation(cbor.decode(packed))
-    except (binascii.Error, FaultError) as error:
+    except (ValueError, FaultError) as error:  # b32decode: also of what is not ASCII
         raise BadInvitationError from error
 
 
@@ -95,13 +101,24 @@ def _invitation(value: object) -> Invitation:
     match value:
         case [1, bytes(anchor), str(parent), bytes(parent_key), list(addresses),
               str(division), str(label), str(level), bytes(secret), int(expires_ms)]:  # fmt: skip
-            pairs = tuple((str(code), str(address)) for code, address in addresses)
+            pairs = tuple(_address(pair) for pair in addresses)
         case _:
             raise BadInvitationError
+    lengths = (len(anchor), len(parent_key), len(secret))
+    if lengths != (RID_BYTES, KEY_BYTES, SECRET_BYTES) or not 0 <= expires_ms <= INTEGER_MAX:
+        raise BadInvitationError
     return Invitation(
         anchor, check_code(parent), parent_key, pairs, check_code(division), label,
         Level.of(level), secret, expires_ms,
     )  # fmt: skip
+
+
+def _address(pair: object) -> tuple[str, str]:
+    match pair:
+        case [str(code), str(address)]:
+            return check_code(code), address
+        case _:
+            raise BadInvitationError
 
 
 @dataclass(frozen=True)
@@ -133,9 +150,12 @@ class JoinRequest:
         return cbor.encode([*_said(self), self.proof, self.seal])
 
     def is_proven(self) -> bool:
-        """Tell whether the request was signed by the key it names."""
+        """Tell whether the request was signed by the key it names, and that can be a key."""
         message = proof_message(self.anchor, self.parent, self.division, self.nonce)
-        return PublicKey(self.signing_key).verifies_bytes(self.proof, message)
+        try:
+            return PublicKey(self.signing_key).verifies_bytes(self.proof, message)
+        except InvalidError:
+            return False
 
     def is_sealed_by(self, secret: bytes) -> bool:
         """Tell whether whoever made the request knows ``secret``."""
@@ -163,6 +183,9 @@ def read_request(data: bytes) -> JoinRequest:
     match cbor.decode(data):
         case [1, bytes(anchor), str(parent), str(division), bytes(nonce), bytes(signing_key),
               bytes(sealing_key), bytes(proof), bytes(seal)]:  # fmt: skip
+            lengths = tuple(map(len, (anchor, nonce, signing_key, sealing_key, proof, seal)))
+            if lengths != _REQUEST_LENGTHS:
+                raise FaultError("a field of the join request has the wrong length")
             return JoinRequest(
                 anchor, check_code(parent), check_code(division), nonce, signing_key, sealing_key,
                 proof, seal,

@@ -153,7 +153,7 @@ class Roster:
             return
         try:
             if header.kind == CERTIFIED:
-                self._learn_certified(record, read_as(Certified, record.body))
+                self._learn_certified(record, read_as(Certified, record.body), author.level)
             elif header.kind == OPENED and header.seq == 0:
                 self._learn_opened(record, read_as(Opened, record.body))
             elif header.kind == ADDRESSES:
@@ -169,9 +169,11 @@ class Roster:
         found = self._by_division.get(feed.author)
         return found[0] if found else None
 
-    def _learn_certified(self, record: Record, body: Certified) -> None:
+    def _learn_certified(self, record: Record, body: Certified, level: Level) -> None:
+        """Take the word of the parent or of one above it, for a level below its own (4.2)."""
         author, division = record.header.feed.author, body.division
-        if is_above(author, division) and is_above(body.parent, division):
+        by_rank = author == body.parent or is_above(author, body.parent)
+        if by_rank and is_above(body.parent, division) and Level.of(body.level) > level:
             self._add(_certificate(record.rid, body))
 
     def _learn_opened(self, record: Record, body: Opened) -> None:

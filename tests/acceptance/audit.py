@@ -38,6 +38,9 @@ NOTICE, FILED, ANSWERED = "notice.published.v1", "feedback.filed.v1", "case.answ
 CODE = re.compile(r"[0-9]{2,32}")
 KIND = re.compile(r"[a-z]+(\.[a-z_]+)+\.v[1-9][0-9]*")
 FIELDS = (int, str, bytes, str, str, int, bytes, int, str, int, bytes, list, dict)
+SELECT_FEEDS = "SELECT author, epoch, lane, audience, id, key, count, rid, stopped FROM feed"
+SELECT_RECORDS = "SELECT feed_id, seq, rid, header_cose, salt, body, rid8 FROM record"
+SELECT_ASIDE = "SELECT feed_id, seq, rid, header_cose, salt, body FROM aside"
 COUNTERS = ("in_flight_at_kill", "duplicates_offered", "tampered_refused", "backlog_while_cut")
 """Counted by the running nodes: no log tells them, but at 0 the story has not tried its faults."""
 PROBLEMS_SHOWN = 20
@@ -99,17 +102,18 @@ def read_record(cose: bytes) -> Record:
     require(again == cose and len(signature) == 64, "not the fixed template (2.1)")
     fits = type(header) is list and tuple(map(type, header)) == FIELDS and header[0] == 1
     require(fits, "not the 13 fields of version 1 (2.2)")
-    require(cbor2.dumps(in_order(header)) == payload, "not deterministic CBOR (2.2)")
-    require(len(payload) <= 1024, "a header over 1 KiB (2.2)")
     _, author, epoch, lane, audience, seq, prev, at_ms, kind, size, digest, refs, ext = header
+    good = all(type(key) is int and 0 <= key <= INTEGER_MAX for key in ext)
+    require(good, "ext has unsigned keys (2.2)")
+    # cbor2 writes shortest forms and keeps a map in its order, which has to be the sorted one.
+    good = cbor2.dumps(header) == payload and list(ext) == sorted(ext)
+    require(good and len(payload) <= 1024, "not deterministic CBOR, or over 1 KiB (2.2)")
     numbers = all(0 <= number <= INTEGER_MAX for number in (seq, at_ms))
     require(numbers and 0 <= size <= 65536, "a number out of its range (2.2, 2.4)")
     require({len(prev), len(digest)} == {32}, "prev and body_hash have 32 bytes (2.2)")
     require(KIND.fullmatch(kind), f"{kind[:40]!r} is no kind (2.2)")
     good = all(type(ref) is bytes and len(ref) == 32 for ref in refs)
     require(good and len(refs) <= 8, "refs are up to 8 rids (2.2)")
-    good = all(type(key) is int and 0 <= key <= INTEGER_MAX for key in ext)
-    require(good, "ext has unsigned keys (2.2)")
     require(CODE.fullmatch(author) and len(epoch) == 8, "no code or no epoch (3.1, 2.2)")
     require(lane in {"trust", "urgent", "ordinary", "custody"}, f"{lane[:40]!r} is no lane (3.5)")
     code = audience.removesuffix("*")
@@ -119,23 +123,13 @@ def read_record(cose: bytes) -> Record:
     return Record(cose, rid, kid, feed, seq, prev, kind, size, digest, refs)
 
 
-def in_order(value: Any) -> Any:
-    """Sort maps by the bytes of their keys; cbor2 does the rest of RFC 8949 §4.2.1."""
-    if isinstance(value, dict):
-        return {key: in_order(value[key]) for key in sorted(value, key=cbor2.dumps)}
-    return [in_order(item) for item in value] if isinstance(value, list) else value
-
-
 @functools.cache
 def read_body(body: bytes) -> Json:
     """Return the object in ``body``: I-JSON with integers only (2.4)."""
     try:
+        text = body.decode("utf-8")
         value = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_names,
-            parse_int=_integer,
-            parse_float=_integer,
-            parse_constant=_integer,
+            text, object_pairs_hook=_names, parse_int=_int, parse_float=_int, parse_constant=_int
         )
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # fails for a lone surrogate
     except (ValueError, RecursionError) as error:
@@ -145,15 +139,13 @@ def read_body(body: bytes) -> Json:
 
 
 def _names(pairs: list[tuple[str, Any]]) -> Json:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a name stands twice")
+    require(len(dict(pairs)) == len(pairs), "a name stands twice")
     return dict(pairs)
 
 
-def _integer(text: str) -> int:
-    if abs(number := int(text)) > INTEGER_MAX:
-        raise ValueError("a number beyond 2^53-1")
-    return number
+def _int(text: str) -> int:
+    require(abs(int(text)) <= INTEGER_MAX, "a number beyond 2^53-1")
+    return int(text)
 
 
 @functools.cache
@@ -166,17 +158,16 @@ def is_holder(feed: Feed, node: str) -> bool:
     return node == author or code.startswith(node) or (code != audience and node.startswith(code))
 
 
-def _thaw(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return [_thaw(item) for item in value]
-    if isinstance(value, cbor2.CBORTag):
-        return cbor2.CBORTag(value.tag, _thaw(value.value))
-    return {k: _thaw(v) for k, v in value.items()} if hasattr(value, "items") else value
+def _loads(_: object, data: bytes) -> Any:
+    value = cbor2.loads(data)
+    if not isinstance(value, cbor2.CBORTag):
+        return value
+    return cbor2.CBORTag(value.tag, [v if type(v) is bytes else dict(v) for v in value.value])
 
 
-# cbor2 6 decodes what stands below a tag to tuples; cwt 3.3 expects lists.
-_PROCESSOR: Any = cwt.cbor_processor.CBORProcessor
-_PROCESSOR._loads = lambda _, data: _thaw(cbor2.loads(data))
+# cbor2 6 gives what stands below a tag as tuples and frozen maps; cwt 3.3 wants lists and dicts.
+PROCESSOR: Any = cwt.cbor_processor.CBORProcessor
+PROCESSOR._loads = _loads
 
 
 @functools.cache
@@ -244,40 +235,38 @@ class Log:
         """Take in the database and judge all that needs no other node."""
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as file:
             file.execute("BEGIN")
-            rows = file.execute("SELECT id, author, epoch, lane, audience FROM feed")
-            feeds = {number: tuple(feed) for number, *feed in rows}
-            cells = "feed_id, seq, rid, rid8, header_cose, salt, body"
-            for row in file.execute(f"SELECT {cells} FROM record"):
-                if record := self._take(feeds, row):
-                    same = self.trunk[record.feed].setdefault(record.seq, record) == record
-                    self.expect(same, record, "another record has this number, too (3.2)")
-            for row in file.execute(f"SELECT {cells.replace('rid8', 'NULL')} FROM aside"):
-                self._take(feeds, row)
-            states = file.execute("SELECT id, key, count, rid, stopped FROM feed").fetchall()
+            states = file.execute(SELECT_FEEDS).fetchall()
+            feeds = {row[4]: Feed(*row[:4]) for row in states}
+            for row in file.execute(SELECT_RECORDS):
+                if record := self._take(feeds[row[0]], *row[1:]):
+                    first = self.trunk[record.feed].setdefault(record.seq, record)
+                    self.expect(first == record, record, "two records have this number (3.2)")
+            for row in file.execute(SELECT_ASIDE):
+                self._take(feeds[row[0]], *row[1:])
         self._learn()
         for record in self.records.values():
             self._judge(record)
-        for by_seq in self.trunk.values():
-            self._chain(by_seq)
-        for number, key, count, rid, stopped in states:
-            feed, name = feeds[number], feeds[number]
-            self.expect(key == cbor2.dumps(list(feed)), name, "key is not the feed's CBOR (5.2)")
+        for feed, by_seq in self.trunk.items():
+            self._chain(feed, by_seq)
+        for *_, number, key, count, rid, stopped in states:
+            feed = feeds[number]
+            self.expect(key == cbor2.dumps([*feed]), feed, "its key is not its CBOR (5.2)")
             good = (count, rid) == self.head(feed)
-            self.expect(good, name, f"count {count} and its rid are not those of the records (5.2)")
-            self.expect(not stopped, name, "stopped: its author signed two of one number (5.6)")
+            self.expect(good, feed, f"count {count} and its rid are not those of the records (5.2)")
+            self.expect(not stopped, feed, "stopped: its author signed two of one number (5.6)")
 
-    def _take(self, feeds: dict[int, Any], row: tuple[Any, ...]) -> Record | None:
+    def _take(self, feed: Feed, seq: int, rid: bytes, cose: bytes, *rest: Any) -> Record | None:
         """Read a row: header, columns, body; None if it is no record at all."""
-        feed_id, seq, rid, rid8, cose, salt, body = row
+        salt, body, *rid8 = rest
         try:
             record = read_record(cose)
         except FaultError as fault:
-            self.expect(False, f"{feeds[feed_id]} #{seq}", fault)
+            self.expect(False, f"{feed} #{seq}", fault)
             return None
         self.expect(rid == record.rid, record, "the stored rid is not the header's hash (2.3)")
-        good = rid8 in (None, int.from_bytes(record.rid[:8], "big", signed=True))
+        good = rid8 in ([], [int.from_bytes(record.rid[:8], "big", signed=True)])
         self.expect(good, record, "rid8 is not the beginning of the rid (2.3)")
-        good = (feeds[feed_id], seq) == (record.feed, record.seq)
+        good = (feed, seq) == (record.feed, record.seq)
         self.expect(good, record, "stored in another feed or at another number than signed (3.2)")
         self.records[record.rid] = record
         self.copies[record.rid] += 1
@@ -294,19 +283,21 @@ class Log:
     def _learn(self) -> None:
         """Build anchor → certificates → epochs; each is believed by the one before (4)."""
         rules = {FOUNDED: self._founded, CERTIFIED: self._certified, OPENED: self._opened}
-        trust = [record for record in self.records.values() if record.feed[2] == "trust"]
+        trust = [record for record in self.records.values() if record.feed.lane == "trust"]
         # From the top down and in order, so that whoever vouches is known before.
-        trust.sort(key=lambda r: (len(r.feed[0]), r.feed[1] != ROOT_EPOCH, r.feed, r.seq))
+        trust.sort(key=lambda r: (len(r.feed.author), r.feed.epoch != ROOT_EPOCH, r.feed, r.seq))
         for record in trust:
             try:
                 if record.kind in rules and record.rid in self.bodies:
                     rules[record.kind](record, self.bodies[record.rid])
-            except FaultError as fault:
+            except (ValueError, KeyError, TypeError) as fault:
                 self.expect(False, record, fault)
+            except VerifyError:
+                self.expect(False, record, "the new key has not asked for this (4.2)")
 
     def _founded(self, record: Record, body: Json) -> None:
         new = read_certificate(record.rid, body)
-        root = (new.division, ROOT_EPOCH, "trust", new.division + "*")
+        root = Feed(new.division, ROOT_EPOCH, "trust", new.division + "*")
         good = (record.feed, record.seq, record.prev) == (root, 0, bytes(32))
         require(good and new.level == "district", "not the root of a district (4.1)")
         require(is_signed(record.cose, new.key), "not signed by the key it names (4.1)")
@@ -314,8 +305,8 @@ class Log:
         self.epochs[new.division, ROOT_EPOCH] = (bytes(32), new)
 
     def _certified(self, record: Record, body: Json) -> None:
-        new, (author, *_, audience) = read_certificate(record.rid, body), record.feed
-        _, issuer = self.epochs.get(record.feed[:2], (b"", None))
+        new, (author, epoch, _, audience) = read_certificate(record.rid, body), record.feed
+        _, issuer = self.epochs.get((author, epoch), (b"", None))
         vouched = issuer and issuer.level != "village" and is_signed(record.cose, issuer.key)
         require(vouched and audience == author + "*", "no relay vouches for this key (4.2)")
         parent, division = str(body.get("parent")), new.division
@@ -325,20 +316,23 @@ class Log:
         asked = cbor2.dumps([self.anchor, parent, division, bytes.fromhex(body["nonce"])])
         new.key.verify(b"sanji/join/v1" + asked, bytes.fromhex(body["proof"]))
         # Replacing a key takes the old key or the district; no story does it.
-        known = any(other.division == division for other in self.certificates.values())
-        require(not known, f"{division} is certified a second time (4.2)")
+        require(division not in self.divisions(), f"{division} is certified twice (4.2)")
         self.certificates[record.rid] = new
 
     def _opened(self, record: Record, body: Json) -> None:
         own = self.certificates.get(record.prev)
-        if own is None or own.rid.hex() != body.get("certificate"):
+        if own is None or own.rid.hex() != body["certificate"]:
             raise FaultError("the epoch names no certificate that is here (4.3)")
-        author, epoch, _, audience = record.feed
-        good = (own.division, "^" if own.level == "village" else author + "*", 0)
-        good_place = good == (author, audience, record.seq) and epoch != ROOT_EPOCH
-        require(good_place, "an epoch begins the author's own trust feed (4.3)")
+        audience = "^" if own.level == "village" else own.division + "*"
+        good = record.feed == Feed(own.division, record.feed.epoch, "trust", audience)
+        good = good and record.seq == 0 and record.feed.epoch != ROOT_EPOCH
+        require(good, "an epoch begins the author's own trust feed (4.3)")
         require(is_signed(record.cose, own.key), "not signed by the certified key (4.3)")
-        self.epochs[author, epoch] = (record.rid, own)
+        self.epochs[record.feed[:2]] = (record.rid, own)
+
+    def divisions(self) -> set[str]:
+        """Return the divisions that this log has certificates of."""
+        return {certificate.division for certificate in self.certificates.values()}
 
     def _judge(self, record: Record) -> None:
         """Compare a record with its author's certificate and with this node's entitlement."""
@@ -346,46 +340,48 @@ class Log:
         self.expect(entitled, record, "misdelivered: this node is no holder (3.4)")
         _, author = self.epochs.get(record.feed[:2], (b"", None))
         if author is None:
-            return self.expect(False, record, "no certificate and epoch here name its key (4.3)")
+            self.expect(False, record, "no certificate and epoch here name its key (4.3)")
+            return
         self.expect(record.kid == author.key.kid, record, "kid is not the author's key (2.3)")
-        good = is_signed(record.cose, author.key)
-        self.expect(good, record, "the signature does not verify (2.1)")
-        code = record.feed[3].removesuffix("*")
-        known = any(other.division == code for other in self.certificates.values())
-        good = code == "^" or (known and author.level != "village")
-        return self.expect(good, record, "a leaf's, or nobody certified its audience (3.3)")
+        signed = is_signed(record.cose, author.key)
+        self.expect(signed, record, "the signature does not verify (2.1)")
+        code = record.feed.audience.removesuffix("*")
+        good = code == "^" or (author.level != "village" and code in self.divisions())
+        self.expect(good, record, "from a leaf, or to nobody that is certified (3.3)")
 
-    def _chain(self, by_seq: dict[int, Record]) -> None:
+    def _chain(self, feed: Feed, by_seq: dict[int, Record]) -> None:
         """Compare the numbers of a feed, and each prev (3.2, 2.2)."""
-        feed = next(iter(by_seq.values())).feed
         hole = next((n for n, seq in enumerate(sorted(by_seq)) if n != seq), None)
         # Custody may begin anywhere: what no evidence cites of it is forgotten (4.7).
-        good = hole is None or feed[2] == "custody"
+        good = hole is None or feed.lane == "custody"
         self.expect(good, feed, f"number {hole} is missing (3.2)")
         opened, own = self.epochs.get(feed[:2], (b"", None))
         for seq, record in by_seq.items():
+            prev = record.prev
             if before := by_seq.get(seq - 1):
-                good = record.prev == before.rid
-            elif own is not None and seq == 0:
-                good = record.prev == (own.rid if record.rid == opened else opened)
-            self.expect(good, record, "prev is not the rid before it (2.2, 4.3)")
+                prev = before.rid
+            elif seq == 0 and own:
+                prev = own.rid if record.rid == opened else opened
+            self.expect(record.prev == prev, record, "prev is not the rid before it (2.2, 4.3)")
 
 
 def compare(logs: dict[str, Log], problems: list[str]) -> int:
     """Compare the logs with each other; return how many custody feeds are still under way."""
     top = logs[min(logs, key=len)]
-    certified = {certificate.division for certificate in top.certificates.values()}
-    problems += [f"{c}: a log or a certificate is missing (4.2)" for c in certified ^ logs.keys()]
-    for log in logs.values():
-        log.expect(log.anchor and log.anchor == top.anchor, "anchor", "not the district's (4.1)")
+    odd = sorted(top.divisions() ^ logs.keys())
+    astray = [code for code, log in logs.items() if log.anchor != top.anchor]
+    # First, because these explain many others.
+    problems[:0] = [f"{code}: its log or its certificate is missing (4.2)" for code in odd]
+    problems[:0] = [f"{code}: its anchor is not the district's (4.1)" for code in astray]
     custody_behind = 0
     for feed in sorted({feed for log in logs.values() for feed in log.trunk}):
         heads = {code: log.head(feed) for code, log in logs.items() if is_holder(feed, code)}
-        if len(set(heads.values())) > 1:
-            custody_behind += feed[2] == "custody"
+        equal = len(set(heads.values())) <= 1
+        if feed.lane == "custody":  # each delivery is stated, so this lane never comes to rest
+            custody_behind += not equal
+        elif not equal:
             counts = ", ".join(f"{code} {count}" for code, (count, _) in heads.items())
-            if feed[2] != "custody":  # statements about the last statements' lanes never end
-                problems.append(f"{feed}: unequal, holders hold {counts} (3.2, 3.4)")
+            problems.append(f"{feed}: unequal, its holders hold {counts} (3.2, 3.4)")
     return custody_behind
 
 
@@ -394,7 +390,7 @@ def find_lost(logs: dict[str, Log], given: Iterable[tuple[bytes, str]]) -> Itera
     for rid, told_by in given:
         record = next((log.records[rid] for log in logs.values() if rid in log.records), None)
         holders = {told_by}
-        if record is not None and record.feed[2] != "custody":
+        if record is not None and record.feed.lane != "custody":
             holders |= {code for code in logs if is_holder(record.feed, code)}
         without = sorted(c for c in holders if c not in logs or rid not in logs[c].records)
         if without:
@@ -403,22 +399,21 @@ def find_lost(logs: dict[str, Log], given: Iterable[tuple[bytes, str]]) -> Itera
 
 def count_anew(logs: dict[str, Log]) -> dict[str, int]:
     """Count from the logs what the story claims."""
+    held = [(code, record) for code, log in logs.items() for record in log.records.values()]
     kinds: defaultdict[str, dict[bytes, Record]] = defaultdict(dict)
-    for log in logs.values():
-        for rid, record in log.records.items():
-            kinds[record.kind][rid] = record
+    for _, record in held:
+        kinds[record.kind][record.rid] = record
     top, filed = logs[min(logs, key=len)], kinds[FILED]
     # refs begin with the subject: of an answer the filing, whose author wants to see it (10).
-    answered = ((rid, filed.get(r.refs[0])) for rid, r in kinds[ANSWERED].items() if r.refs)
-    holding = [(rid, logs.get(filing.feed[0])) for rid, filing in answered if filing]
-    held = [(log.code, record) for log in logs.values() for record in log.records.values()]
+    subjects = {rid: filed.get(r.refs[0]) for rid, r in kinds[ANSWERED].items() if r.refs}
+    answers = [(f.feed.author, rid) for rid, f in subjects.items() if f is not None]
     return {
         "nodes": len(logs),
         "notices_published": len(kinds[NOTICE]),
         "notices_held": sum(record.kind == NOTICE for _, record in held),
         "feedback_filed": len(filed),
         "feedback_at_district": sum(rid in top.records for rid in filed),
-        "answers_at_village": sum(log is not None and rid in log.records for rid, log in holding),
+        "answers_at_village": len({*answers} & {(code, record.rid) for code, record in held}),
         "misdelivered": sum(not is_holder(record.feed, code) for code, record in held),
         "stored_twice": sum(log.copies.total() - len(log.records) for log in logs.values()),
     }
@@ -440,40 +435,29 @@ def check_claims(story: Json, ours: dict[str, int], problems: list[str]) -> Iter
             problems.append(f"story.json: {name} is {theirs}: the story did not try it")
 
 
-def audit(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the lines of the report and the problems."""
+def main(folder: Path) -> int:
+    """Audit what the story left in ``folder``; return the exit code."""
     started, problems = time.monotonic(), list[str]()
     try:
         story: Json = dict(json.loads((folder / "story.json").read_text("utf-8")))
         told = map(json.loads, (folder / "given.jsonl").read_text("utf-8").splitlines())
-        given = {(bytes.fromhex(entry["rid"]), str(entry["node"])) for entry in told}
+        given = sorted({(bytes.fromhex(one["rid"]), str(one["node"])) for one in told})
         paths = {path.parent.name: path for path in sorted(folder.glob("nodes/*/log.db"))}
+        require(paths, "there is no nodes/*/log.db")
         logs = {code: Log(code, problems) for code in paths}
         for code, log in logs.items():
             log.read(paths[code])
     except (OSError, ValueError, KeyError, TypeError, sqlite3.Error) as error:
-        raise UnusableError(f"{type(error).__name__}: {error}") from error
-    if not logs:
-        raise UnusableError("there is no nodes/*/log.db")
+        sys.stderr.write(f"audit: {folder} cannot be audited: {type(error).__name__}: {error}\n")
+        return 2
     custody_behind = compare(logs, problems)
-    lost = list(find_lost(logs, sorted(given)))
-    problems += lost
+    problems += (lost := list(find_lost(logs, given)))
     lines = list(check_claims(story, {**count_anew(logs), "lost": len(lost)}, problems))
     rows = sum(log.copies.total() for log in logs.values())
     bodies = sum(len(log.bodies) for log in logs.values())
-    lines += [f"{'custody_behind':<24}{custody_behind:>20} feeds under way (4.7)"]
-    lines += [f"{rows} records, {bodies} bodies, {is_signed.cache_info().currsize} signatures, "]
-    lines[-1] += f"{len(given)} promises checked in {time.monotonic() - started:.1f} s"
-    return lines, problems
-
-
-def main(arguments: list[str]) -> int:
-    """Audit the folder named on the command line; return the exit code."""
-    try:
-        lines, problems = audit(Path(*arguments))
-    except UnusableError as error:
-        sys.stderr.write(f"audit: {error}\n")
-        return 2
+    lines += [f"{'custody_behind':<24}{custody_behind:>20} feeds (4.7)"]
+    lines += [f"{rows} records, {bodies} bodies, {is_signed.cache_info().currsize} signatures and"]
+    lines[-1] += f" {len(given)} promises checked in {time.monotonic() - started:.1f} s"
     lines += [f"  {problem}" for problem in problems[:PROBLEMS_SHOWN]]
     lines += [f"audit: {len(problems)} problems" if problems else "audit: all agrees"]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -481,4 +465,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(Path(*sys.argv[1:])))

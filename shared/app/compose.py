@@ -1,0 +1,213 @@
+"""The composition root: the one place where a home becomes a node with its parts."""
+
+import asyncio
+import os
+import random
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from aiohttp import web
+
+from broker.websocket import Identity as LinkIdentity
+from broker.websocket import LinkRoute, WebSocketCarrier
+from shared.app.control import ControlServer
+from shared.domain.catalogue import KINDS, PROJECTIONS
+from shared.domain.tables import VIEWS
+from shared.errors import InvalidError, RefusedError, UnavailableError
+from shared.link.carrier import Carrier
+from shared.log.database import Database
+from shared.log.log import Log
+from shared.log.sql import SqlStore
+from shared.log.tables import LOG_TABLES
+from shared.node.clock import SystemClock
+from shared.node.home import Home, machine_id
+from shared.node.node import Node, Surroundings
+from shared.node.settings import Settings, load_settings
+from shared.node.views import BOOKMARKS, Views
+from shared.web.server import make_app
+
+logger = structlog.get_logger(__name__)
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+STOP_SECONDS_MAX = 5.0
+
+Wrap = Callable[[Carrier], Carrier]
+"""Puts a fault wrapper around the carrier; the demo and the story use it (protocol 5.10)."""
+
+
+def open_database(home: Home, *, pages_max: int | None = None) -> Database:
+    """Open the home's database with the tables of log and views."""
+    return Database.open(home.database_file, LOG_TABLES, VIEWS, BOOKMARKS, pages_max=pages_max)
+
+
+def surroundings(home: Home, settings: Settings) -> Surroundings:
+    """Return what a real node takes from outside."""
+    return Surroundings(
+        clock=SystemClock(),
+        entropy=os.urandom,
+        chance=random.SystemRandom(),
+        timing=settings.timing(),
+        intervals=settings.intervals(),
+        backoff_seconds=(settings.backoff_seconds_min, settings.backoff_seconds_max),
+        on_commit=home.save_marker,
+    )
+
+
+@asynccontextmanager
+async def open_node(home: Home, settings: Settings | None = None) -> AsyncIterator[Node]:
+    """Open the node that lives in ``home``, alone, without links and pages.
+
+    Raises:
+        NotFoundError: no node lives there.
+        UnavailableError: another process holds the home.
+        StorageError: the database cannot be used.
+    """
+    identity = home.identity()
+    settings = settings or load_settings(home.settings_file)
+    with home.lock():
+        database = open_database(home)
+        store = SqlStore(database)
+        try:
+
+            def views(log: Log) -> Views:
+                return Views(database, log, KINDS, PROJECTIONS)
+
+            node = Node(
+                identity, home.keys(), store, KINDS,
+                around=surroundings(home, settings), views=views,
+            )  # fmt: skip
+            await node.open(lambda opened: is_trusted(home, opened))
+            async with node.working():
+                yield node
+        finally:
+            await store.close()
+
+
+def is_trusted(home: Home, node: Node) -> bool:
+    """Tell whether the marker says that this box wrote the database's last own records (4.3)."""
+    marker = home.marker()
+    return (
+        marker is not None
+        and marker.machine == machine_id()
+        and marker.epoch == node.log.epoch.hex()
+        and marker.records <= node.author.own_records()
+    )
+
+
+@asynccontextmanager
+async def serving(
+    home: Home,
+    settings: Settings,
+    *,
+    insecure: bool = False,
+    wrap: Wrap = lambda carrier: carrier,
+) -> AsyncIterator[Node]:
+    """Serve the node in ``home``: pages, links both ways, the control socket.
+
+    Raises:
+        RefusedError: it would listen beyond loopback without TLS.
+        UnavailableError: the port is taken, or another process holds the home.
+    """
+    check_listening(settings, insecure=insecure)
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(open_node(home, settings))
+        identity = LinkIdentity(node.identity.division, node.keys.signing)
+        # Which names lead here may be many (a proxy, several cards): the list is checked only
+        # where the operator gave one.
+        route = LinkRoute(identity, node.links.keys_of, node.links.serve, settings.addresses)
+        app = make_app(node, link=route.handle)
+        address = await _listen(stack, app, route, settings)
+        control = ControlServer(node, home.control_file)
+        await control.start()
+        stack.push_async_callback(control.close)
+        carrier = WebSocketCarrier(identity, node.links.keys_of, _client_tls(settings))
+        stack.push_async_callback(carrier.close)
+        addresses = settings.addresses or (address,)
+        stating = asyncio.create_task(_state_addresses(node, addresses))
+        linking = asyncio.create_task(node.linked(wrap(carrier)))
+        stack.push_async_callback(_cancel, [stating, linking])
+        stack.push_async_callback(node.links.close)
+        logger.info("serving", node=node.identity.division, at=address)
+        yield node
+
+
+async def serve(home: Home, *, insecure: bool = False, settings: Settings | None = None) -> None:
+    """Serve until cancelled."""
+    settings = settings or load_settings(home.settings_file)
+    async with serving(home, settings, insecure=insecure):
+        await asyncio.Event().wait()
+
+
+def check_listening(settings: Settings, *, insecure: bool) -> None:
+    """Refuse to listen beyond this machine in clear.
+
+    Raises:
+        RefusedError: neither loopback nor TLS.
+    """
+    if settings.listen_host in LOOPBACK or settings.tls_certificate or insecure:
+        return
+    raise RefusedError(
+        f"listening on {settings.listen_host} without TLS would send pages in clear.",
+        advice="Set tls_certificate and tls_key in node.toml, or say --insecure.",
+    )
+
+
+async def _listen(
+    stack: AsyncExitStack, app: web.Application, route: LinkRoute, settings: Settings
+) -> str:
+    """Bind the web server; returns the link address."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS_MAX)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    # Links are closed before the server waits for its handlers, else it waits for nothing.
+    stack.push_async_callback(route.close)
+    site = web.TCPSite(
+        runner, settings.listen_host, settings.listen_port, ssl_context=_server_tls(settings)
+    )
+    try:
+        await site.start()
+    except OSError as error:
+        raise UnavailableError(
+            f"{settings.listen_host}:{settings.listen_port} cannot be used: {error.strerror}.",
+            advice="Set another listen_port in node.toml.",
+        ) from error
+    port = runner.addresses[0][1]
+    scheme = "wss" if settings.tls_certificate else "ws"
+    host = settings.listen_host if settings.listen_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+    return f"{scheme}://{host}:{port}/link"
+
+
+async def _state_addresses(node: Node, addresses: Sequence[str]) -> None:
+    if node.identity.level.word != "village":
+        await node.state_addresses(addresses)
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _server_tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.tls_certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key or None)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidError(
+            f"the TLS certificate cannot be used: {error}.",
+            advice="Check tls_certificate and tls_key in node.toml.",
+        ) from error
+    return context
+
+
+def _client_tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.tls_ca:
+        return None
+    try:
+        return ssl.create_default_context(cafile=settings.tls_ca)
+    except (OSError, ssl.SSLError) as error:
+        raise InvalidError(f"tls_ca cannot be used: {error}.") from error

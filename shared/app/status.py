@@ -1,0 +1,69 @@
+"""``status``: what a node holds, to whom it talks, what waits."""
+
+from typing import Any
+
+from shared.errors import UnavailableError
+from shared.log.log import Log
+from shared.node.node import Node
+from shared.record.feed import is_above
+
+
+async def report(node: Node) -> dict[str, Any]:
+    """Return the state of ``node`` as JSON."""
+    log = node.log
+    quarantine = await log.store.quarantine()
+    return {
+        "division": node.identity.division,
+        "label": node.identity.label,
+        "level": node.identity.level.word,
+        "anchor": log.roster.anchor.hex(),
+        "epoch": log.epoch.hex(),
+        "certified": _certified(node),
+        "doubt": log.doubt,
+        "records": sum(state.count for state in log.feeds.values()),
+        "heads": [
+            {"feed": str(feed), "count": state.count, "rid": state.rid.hex(),
+             "stopped": state.stopped}
+            for feed, state in sorted(log.feeds.items(), key=lambda item: item[0].key)
+        ],
+        "links": [_link(node, peer) for peer in _neighbours(log, node)],
+        "custody": sum(s.count for f, s in log.feeds.items() if f.lane == "custody"),
+        "counters": dict(log.counters.__dict__),
+        "quarantine": [
+            {"at_ms": bad.at_ms, "peer": bad.peer, "reason": bad.reason, "bytes": len(bad.frame)}
+            for bad in quarantine
+        ],
+    }  # fmt: skip
+
+
+def _certified(node: Node) -> bool:
+    try:
+        return bool(node.author.certificate)
+    except UnavailableError:
+        return False
+
+
+def _neighbours(log: Log, node: Node) -> list[str]:
+    """The parent and whoever is certified one step below; also who linked from further down."""
+    below = [
+        code
+        for code, found in log.roster.divisions().items()
+        if is_above(node.identity.division, code) and found.level == node.identity.level + 1
+    ]
+    parent = [node.identity.parent] if node.identity.parent else []
+    return sorted({*parent, *below, *node.links.states})
+
+
+def _link(node: Node, peer: str) -> dict[str, Any]:
+    state = node.links.state(peer)
+    return {
+        "peer": peer,
+        "connected_since_ms": state.connected_since_ms,
+        "heard_ms": state.heard_ms,
+        "opened": state.opened,
+        "in_flight": node.links.in_flight(peer),
+        "in_flight_max": state.in_flight_max,
+        "backlog": node.links.backlog(peer),
+        "bad_frames": state.bad_frames,
+        "trouble": state.trouble,
+    }

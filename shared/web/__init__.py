@@ -1,0 +1,1 @@
+"""The HTTP server of a node and the parts of its pages."""

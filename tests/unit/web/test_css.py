@@ -1,0 +1,72 @@
+"""The style sheet keeps its order: layers, colours in one place, steps instead of sizes."""
+
+import re
+from pathlib import Path
+
+from shared.web import server
+
+WEB = Path(server.__file__).parent
+SHEET = re.sub(r"/\*.*?\*/", "", (WEB / "static" / "sanji.css").read_text("utf-8"), flags=re.DOTALL)
+LAYERS = ("tokens", "base", "parts", "pages")
+COLOUR = re.compile(
+    r"#[0-9a-f]{3,8}\b|\b(?:rgb|hsl|hwb|lab|lch|oklab|oklch|color|color-mix)a?\(|"
+    r":[^;{]*\b(?:white|black|red|green|blue|grey|gray|yellow|orange|brown|silver)\b",
+    re.IGNORECASE,
+)
+
+
+def layers() -> dict[str, str]:
+    """Return what stands in each layer."""
+    found = {}
+    for opening in re.finditer(r"@layer (\w+) \{", SHEET):
+        depth, at = 1, opening.end()
+        while depth:
+            depth += {"{": 1, "}": -1}.get(SHEET[at], 0)
+            at += 1
+        found[opening[1]] = SHEET[opening.end() : at - 1]
+    return found
+
+
+def test_everything_stands_in_a_layer_and_the_layers_in_order() -> None:
+    """Tokens, base, parts, pages; nothing outside."""
+    rest = SHEET
+    for name, text in layers().items():
+        rest = rest.replace(f"@layer {name} {{{text}}}", "")
+    assert rest.split() == ["@layer", "tokens,", "base,", "parts,", "pages;"]
+    assert tuple(layers()) == LAYERS
+
+
+def test_colours_are_named_in_the_token_layer_only() -> None:
+    """So that dark and print change them at one place."""
+    assert COLOUR.search(layers()["tokens"])
+    for name in LAYERS[1:]:
+        assert COLOUR.findall(layers()[name]) == [], name
+
+
+def test_every_token_is_known_and_used() -> None:
+    """No part asks for a token that nobody sets, and none lies idle."""
+    known = set(re.findall(r"(--[\w-]+):", SHEET))
+    assert set(re.findall(r"var\((--[\w-]+)\)", SHEET)) == known
+
+
+def test_no_shadow_no_gradient_no_important() -> None:
+    """The look is space and line."""
+    assert not re.search("shadow|gradient|!important", SHEET)
+
+
+def test_every_class_in_the_templates_has_a_style() -> None:
+    """And no style waits for a class that no template has."""
+    html = "".join(path.read_text("utf-8") for path in (WEB / "templates").glob("*.html"))
+    used = set()
+    for attribute in re.findall(r'class="([^"]*)"', html):
+        chosen = " ".join(re.findall(r"\{\{ '([^']*)'", attribute))
+        used |= set((re.sub(r"\{\{.*?\}\}", " ", attribute) + " " + chosen).split())
+    styled = set(re.findall(r"\.([a-z]+)", "".join(layers()[name] for name in LAYERS[1:])))
+    assert used - styled == {"who"}  # a name for readers of the page's source
+    assert styled - used == {"done"}  # set by the state of the link
+
+
+def test_there_is_no_style_or_script_in_the_templates() -> None:
+    """The policy would block it."""
+    for path in (WEB / "templates").glob("*.html"):
+        assert not re.search(r"\sstyle=|<style|<script|\son\w+=", path.read_text("utf-8")), path
