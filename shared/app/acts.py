@@ -171,7 +171,7 @@ async def follow(
     is_town = Level.TOWN in received and case.level > Level.TOWN
     is_district = Level.DISTRICT in received and case.level > Level.DISTRICT
     stage = case_rules.stage(case.stage, town_received=is_town, district_received=is_district)
-    told = {
+    told: dict[str, Any] = {
         "receipt": case.receipt, "kind": case.kind, "place": case.place, "stage": stage.value,
         "filed_ms": case.filed_ms,
         "received_town_ms": received.get(Level.TOWN) if is_town else None,

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -133,11 +134,11 @@ async def serving(
         yield node
 
 
-async def serve(home: Home, *, insecure: bool = False, settings: Settings | None = None) -> None:
-    """Serve until cancelled."""
-    settings = settings or load_settings(home.settings_file)
-    async with serving(home, settings, insecure=insecure):
-        await asyncio.Event().wait()
+async def until_stopped() -> None:
+    """Return when the process is asked to end (SIGTERM); Ctrl-C cancels instead."""
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    await stopped.wait()
 
 
 def check_listening(settings: Settings, *, insecure: bool) -> None:

@@ -15,8 +15,30 @@ from typing import Any, Final
 import structlog
 
 from shared.app.acts import ACTS, Progress
-from shared.errors import InvalidError, SanjiError, UnavailableError
+from shared.errors import (
+    FaultError,
+    InvalidError,
+    NotFoundError,
+    RefusedError,
+    SanjiError,
+    StorageError,
+    UnavailableError,
+)
 from shared.node.node import Node
+
+
+class NotServingError(UnavailableError):
+    """The node does not serve."""
+
+
+ERRORS: Final[dict[str, type[SanjiError]]] = {
+    kind.__name__: kind
+    for kind in (
+        SanjiError, InvalidError, FaultError, RefusedError, NotFoundError, UnavailableError,
+        StorageError,
+    )
+}  # fmt: skip
+"""How an error keeps its class, and so its exit code, on its way through the socket."""
 
 LINE_BYTES_MAX: Final = 1024 * 1024
 PROGRESS_EVERY: Final = 50
@@ -35,6 +57,11 @@ async def perform(node: Node, act: str, given: dict[str, Any], progress: Progres
     if function is None:
         raise InvalidError(f"there is no act {act[:40]!r}")
     return await function(node, progress, **given)
+
+
+def _known_class(error: SanjiError) -> str:
+    names = (kind.__name__ for kind in type(error).__mro__)
+    return next(name for name in names if name in ERRORS)
 
 
 class ControlServer:
@@ -84,7 +111,7 @@ class ControlServer:
             request = json.loads(await reader.readline())
             return {"result": await perform(self._node, request["act"], request["with"], progress)}
         except SanjiError as error:
-            return {"error": str(error), "type": type(error).__name__}
+            return {"error": str(error), "type": _known_class(error)}
         except (ValueError, KeyError, TypeError) as error:
             return {"error": f"not a request: {error}", "type": "InvalidError"}
         except Exception:  # the socket answers in words whatever happens; the log has the rest
@@ -98,13 +125,13 @@ async def ask(
     """Let the serving node at ``path`` do one act.
 
     Raises:
-        UnavailableError: nobody serves there.
+        NotServingError: nobody serves there.
         SanjiError: what the node answered.
     """
     try:
         reader, writer = await asyncio.open_unix_connection(str(path), limit=16 * LINE_BYTES_MAX)
     except OSError:
-        raise UnavailableError("the node does not serve") from None
+        raise NotServingError from None
     try:
         writer.write(json.dumps({"act": act, "with": given}).encode() + b"\n")
         await writer.drain()
@@ -113,7 +140,7 @@ async def ask(
             if "result" in answer:
                 return answer["result"]
             if "error" in answer:
-                raise SanjiError(answer["error"])
+                raise ERRORS.get(answer.get("type", ""), SanjiError)(answer["error"])
             progress(answer["done"], answer["total"])
         raise UnavailableError("the node stopped before it answered.")
     finally:

@@ -108,7 +108,7 @@ def _remembered(home: Home, token: str) -> str:
     """Keep the invitation beside the keys, so that a restart goes on with both."""
     if not token:
         try:
-            return home.pending_file.read_text("utf-8")
+            return (home.path / home.pending_file.name).read_text("utf-8")
         except FileNotFoundError:
             raise InvalidError("no join was begun here.", advice="Give the invitation.") from None
     read_token(token)

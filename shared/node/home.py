@@ -104,16 +104,19 @@ class Home:
 
     Attributes:
         path: The folder.
+        database_file: The log and the views.
+        settings_file: What the operator set.
+        control_file: The socket of the serving node.
+        pending_file: An invitation that is being used.
     """
 
     def __init__(self, path: Path) -> None:
         """Name the folder; nothing is read or made."""
         self.path = path
-
-    database_file = property(lambda self: self.path / "log.db")
-    settings_file = property(lambda self: self.path / "node.toml")
-    control_file = property(lambda self: self.path / "control.sock")
-    pending_file = property(lambda self: self.path / "joining.json")
+        self.database_file = path / "log.db"
+        self.settings_file = path / "node.toml"
+        self.control_file = path / "control.sock"
+        self.pending_file = path / "joining.json"
 
     def exists(self) -> bool:
         """Tell whether a node lives here."""

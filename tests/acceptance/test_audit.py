@@ -1,6 +1,7 @@
 """The auditor finds what is planted, and nothing in a district that is as it should be."""
 
 import ast
+import asyncio
 import json
 import shutil
 import sqlite3
@@ -195,8 +196,6 @@ WORLD = make_world()
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The district as it should be; tests work on copies."""
-    import asyncio  # noqa: PLC0415 - a fixture of a module has no loop of its own
-
     folder = tmp_path_factory.mktemp("clean")
     asyncio.run(write(WORLD, folder))
     return folder
@@ -225,7 +224,7 @@ class Scene:
         )  # fmt: skip
 
     def exchange(self, old: Record, new: Record, *codes: str) -> None:
-        """Put ``new`` in the place of ``old``, the last of its feed, at ``codes`` or all holders."""
+        """Put ``new`` in the place of ``old``, the last of its feed, at all holders or at some."""
         for code in codes or [code for code in CODES if is_holder(old.header.feed, code)]:
             self.sql(
                 code,

@@ -1,0 +1,38 @@
+"""The commands of a district."""
+
+from typing import Annotated
+
+import typer
+
+from shared.app.cli import HomeOption, add_answer, add_invite, common, out, run
+from shared.node.home import Home
+from shared.record.feed import Level
+
+app = common(Level.DISTRICT)
+add_invite(app)
+add_answer(app)
+
+
+@app.command()
+def init(
+    home: HomeOption,
+    code: Annotated[str, typer.Option(help="The district's division code, such as 340602.")],
+    name: Annotated[str, typer.Option(help="Its short name, shown to people.")],
+) -> None:
+    """Found a district: the record on which everything else rests."""
+
+    async def work() -> None:
+        from shared.app.membership import RECOVERY_FILE, init_district
+
+        identity = await init_district(Home(home), code, name)
+        out.print(f"{identity.label} is founded; anchor {identity.anchor.hex()}")
+        out.print(
+            f"Take {home / RECOVERY_FILE} away: on paper or a stick, in a safe, and delete it here."
+        )
+
+    run(work())
+
+
+def main() -> None:
+    """Run the command that was typed."""
+    app()

@@ -1,0 +1,14 @@
+"""The commands of a town."""
+
+from shared.app.cli import add_answer, add_invite, add_join, common
+from shared.record.feed import Level
+
+app = common(Level.TOWN)
+add_invite(app)
+add_answer(app)
+add_join(app, Level.TOWN)
+
+
+def main() -> None:
+    """Run the command that was typed."""
+    app()
