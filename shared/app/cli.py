@@ -93,7 +93,9 @@ def fail(error: BaseException) -> None:
 
 async def perform(home: Home, act: str, **given: Any) -> Any:
     """Do one act of ``shared.app.acts`` on the node in ``home``, serving or not."""
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
         task = bar.add_task(act, total=None, visible=False)
 
         def progress(done: int, total: int) -> None:

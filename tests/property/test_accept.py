@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import cache
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,7 +62,7 @@ def pieces(draw: st.DrawFn, feed: Feed) -> list[Run]:
     records = world()[feed]
     inside = range(1, len(records))
     cuts = sorted({0, len(records), *(at for at in inside if draw(st.booleans()))})
-    spans = list(zip(cuts, cuts[1:], strict=False))
+    spans = list(pairwise(cuts))
     for _ in range(draw(st.integers(0, 2))):
         start = draw(st.integers(0, len(records) - 1))
         spans.append((start, draw(st.integers(start + 1, len(records)))))
@@ -71,12 +72,14 @@ def pieces(draw: st.DrawFn, feed: Feed) -> list[Run]:
 @st.composite
 def deliveries(draw: st.DrawFn) -> list[list[Run]]:
     """Draw chunks: all pieces in any order, some of them twice, any number in one chunk."""
-    runs = [run for feed in world() for run in draw(pieces(feed))]
+    runs = list[Run]()
+    for feed in world():
+        runs += draw(pieces(feed))
     twice = [run for run in runs if draw(st.integers(0, 4)) == 0]
     mixed = draw(st.permutations(runs + twice))
     chunks: list[list[Run]] = [[]]
     for run in mixed:
-        if chunks[-1] and draw(st.booleans()):
+        if draw(st.booleans()) and chunks[-1]:
             chunks.append([])
         chunks[-1].append(run)
     return chunks

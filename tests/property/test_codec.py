@@ -129,7 +129,9 @@ def test_header_round_trip(header: Header) -> None:
         assert encode_header(decode_header(payload)) == payload
 
 
-@given(st.binary(min_size=8, max_size=8), st.binary(max_size=1024), st.binary(min_size=64, max_size=64))
+@given(
+    st.binary(min_size=8, max_size=8), st.binary(max_size=1024), st.binary(min_size=64, max_size=64)
+)
 @settings(deadline=None)
 def test_envelope_round_trip(kid: bytes, payload: bytes, signature: bytes) -> None:
     """The template gives its parts back (protocol 2.1)."""
@@ -234,7 +236,9 @@ def test_any_cbor(value: Any) -> None:
     data = cbor2.dumps(value)
     feed_all(data)
     feed_all(cbor2.dumps([1, SESSION, 1, zstandard.compress(data)]))
-    feed_all(cbor2.dumps([1, SESSION, 1, zstandard.compress(cbor2.dumps([[list(FEED), 0, value]]))]))
+    feed_all(
+        cbor2.dumps([1, SESSION, 1, zstandard.compress(cbor2.dumps([[list(FEED), 0, value]]))])
+    )
     feed_all(key_of().sign(data[:1024], RECORD_AAD))
     with suppress(FaultError):
         feed_from(value)

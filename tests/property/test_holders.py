@@ -51,7 +51,7 @@ def trees(draw: st.DrawFn) -> Tree:
     tier = [root]
     for _ in range(draw(st.integers(0, 3))):
         width = draw(st.integers(1, 3))
-        suffixes = st.integers(0, 10**width - 1).map(lambda n, w=width: f"{n:0{w}}")
+        suffixes = st.text("0123456789", min_size=width, max_size=width)
         children = [
             (node + suffix, node)
             for node in tier

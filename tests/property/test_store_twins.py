@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import InvalidError
@@ -27,8 +27,10 @@ RECORDS = {
     (feed, branch, seq): record_of(feed, seq, text=f"{branch}{seq}")
     for feed in FEEDS
     for branch in range(2)
-    for seq in range(2 * NUMBERS)
+    for seq in range(NUMBERS + 4)
 }
+
+ASKED_FOR = [record for (_, _, seq), record in RECORDS.items() if seq in {0, 2, 5}]
 
 feeds = st.sampled_from(FEEDS)
 branches = st.integers(0, 1)
@@ -78,6 +80,8 @@ batches = st.builds(
 )
 
 
+# No deadline: each example flushes a dozen transactions to a disk that others use as well.
+@settings(deadline=None)
 @given(st.lists(batches, max_size=12))
 def test_twins_give_the_same_answers(history: list[BatchPlan]) -> None:
     """Any history of batches, valid or not, leaves both stores with equal answers."""
@@ -92,7 +96,8 @@ async def live(history: list[BatchPlan]) -> None:
         for at_ms, plan in enumerate(history):
             batch = await as_batch(plan, memory, at_ms)
             assert await refused(memory, batch) == await refused(sql, batch)
-            assert await all_answers(memory) == await all_answers(sql)
+            assert await answers(memory) == await answers(sql)
+        assert await all_answers(memory) == await all_answers(sql)
         await sql.close()
         sql = open_sql(path)
         assert await all_answers(MemoryStore(memory.snapshot())) == await all_answers(sql)
@@ -119,7 +124,7 @@ async def refused(store: Store, batch: Batch) -> str | None:
 
 async def all_answers(store: Store) -> dict[str, object]:
     """Return every answer, those to questions about single records included."""
-    found = {rid: await store.find(rid) for rid in (record.rid for record in RECORDS.values())}
+    found = {record.rid: await store.find(record.rid) for record in ASKED_FOR}
     named = {rid: await store.find_prefix(rid[:6]) for rid in found}
     return {
         **await answers(store),

@@ -5,7 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from shared.log.accept import NOTHING, Accepted, Duplicate, Fork, Gap, Held, Outcome, Refused, accept
+from shared.log.accept import (
+    NOTHING,
+    Accepted,
+    Duplicate,
+    Fork,
+    Gap,
+    Held,
+    Outcome,
+    Refused,
+    accept,
+)
 from shared.record.feed import ROOT_EPOCH, Feed, Level
 from shared.record.header import NO_PREV
 from shared.record.record import Record
@@ -156,9 +166,7 @@ def test_wrong_key() -> None:
     record = record_of(FEED, 0, BASE, key=key_of(1))
     assert isinstance(accept(Run(FEED, 0, (record,)), NOTHING, ROSTER), Refused)
     kid = key_of().public.kid
-    dressed = replace(
-        record, header_cose=record.header_cose.replace(record.envelope.kid, kid, 1)
-    )
+    dressed = replace(record, header_cose=record.header_cose.replace(record.envelope.kid, kid, 1))
     assert dressed.envelope.kid == kid
     assert isinstance(accept(Run(FEED, 0, (dressed,)), NOTHING, ROSTER), Refused)
 

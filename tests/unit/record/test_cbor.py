@@ -81,7 +81,9 @@ def test_keys_that_encode_alike() -> None:
         cbor.decode(b"\xa2" + b"".join(key + b"\x00" for key in inner))
 
 
-@pytest.mark.parametrize("value", [INTEGER_MAX, -INTEGER_MAX, "", b"", None, True, [1], {"a": 1}], ids=repr)
+@pytest.mark.parametrize(
+    "value", [INTEGER_MAX, -INTEGER_MAX, "", b"", None, True, [1], {"a": 1}], ids=repr
+)
 def test_plain(value: Any) -> None:
     """An extension is made of integers, texts, bytes, lists and maps (protocol 2.2)."""
     cbor.check_plain(value)

@@ -54,7 +54,11 @@ def test_other_length_forms_are_refused(size: int) -> None:
     """A length in any other than the shortest form is a fault, also the indefinite (2.1)."""
     payload = b"\x83" * size
     forms = [
-        *(bytes((0x58 + k,)) + size.to_bytes(1 << k, "big") for k in range(4) if size >> (8 << k) == 0),
+        *(
+            bytes((0x58 + k,)) + size.to_bytes(1 << k, "big")
+            for k in range(4)
+            if size >> (8 << k) == 0
+        ),
         *([bytes((0x40 | size,))] if size < 24 else []),
         b"\x5f" + bstr_head(size),
     ]

@@ -1,0 +1,202 @@
+"""A hosting process: several nodes in one event loop, ordered about over a pipe.
+
+The pipe is also its lifeline: when the other end is gone, for whatever reason, the process stops
+its nodes and ends. So no story that is killed leaves a process behind.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from broker.cable import Cable
+from shared.app.compose import serving
+from shared.app.membership import init_district, join
+from shared.errors import InvalidError, SanjiError
+from shared.node.home import Home
+from shared.node.node import Node
+from shared.node.settings import load_settings
+from shared.record.feed import Level
+
+FILES_WANTED: Final = 8192
+"""A node holds about 15 descriptors; 28 villages pass the usual limit of 1,024 only just."""
+
+STOP_SECONDS_MAX: Final = 12.0
+ADDRESS_SECONDS_MAX: Final = 5.0
+POLL_SECONDS: Final = 0.02
+
+FAULTS: Final = frozenset(
+    {"cut", "loss", "duplicate", "alter", "delay_seconds", "throttle_bytes_per_second"}
+)
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class _Hosted:
+    """A node that lives here.
+
+    Attributes:
+        task: Its life, from opening to closing.
+        stopping: Set to end it.
+        cable: Around its uplink.
+    """
+
+    task: asyncio.Task[None]
+    stopping: asyncio.Event
+    cable: Cable
+
+
+def run(pipe: Connection, log_file: Path) -> None:
+    """Host nodes until the pipe says stop or breaks; the entry point of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the story stops us in order
+    _write_to(log_file)
+    _raise_file_limit()
+    asyncio.run(_Host(pipe).work())
+
+
+def _write_to(log_file: Path) -> None:
+    """Send diagnostics of any library to a file: the screen belongs to the story."""
+    descriptor = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class _Host:
+    """Carries out what comes over the pipe, each order in a task of its own."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._nodes: dict[str, _Hosted] = {}
+        self._orders: set[asyncio.Task[None]] = set()
+        self._over = asyncio.Event()
+        self._acts: dict[str, Callable[..., Awaitable[Any]]] = {
+            "found": self._found,
+            "join": self._join,
+            "serve": self._serve,
+            "cable": self._cable,
+            "counters": self._counters,
+        }
+
+    async def work(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._pipe.fileno(), self._hear)
+        self._tell({"ready": True})
+        await self._over.wait()
+        loop.remove_reader(self._pipe.fileno())
+        # Whatever hangs, the process ends: nobody may be left to end it.
+        loop.call_later(STOP_SECONDS_MAX, os._exit, 1)
+        for order in self._orders:
+            order.cancel()
+        for hosted in self._nodes.values():
+            hosted.stopping.set()
+        await asyncio.gather(*(hosted.task for hosted in self._nodes.values()))
+        self._tell({"stopped": True})
+
+    def _hear(self) -> None:
+        try:
+            while self._pipe.poll():
+                order = self._pipe.recv()
+                if order["act"] == "stop":
+                    self._over.set()
+                    return
+                task = asyncio.create_task(self._obey(order))
+                self._orders.add(task)
+                task.add_done_callback(self._orders.discard)
+        except (EOFError, OSError):
+            self._over.set()
+
+    def _tell(self, what: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more: `_hear` notices
+            self._pipe.send(what)
+
+    async def _obey(self, order: dict[str, Any]) -> None:
+        try:
+            result = await self._acts[order["act"]](**order["with"])
+        except SanjiError as error:
+            self._tell({"order": order["order"], "error": str(error)})
+        except Exception as error:  # noqa: BLE001 - whatever it is, the story has to hear of it
+            traceback.print_exc()
+            self._tell({"order": order["order"], "error": f"{type(error).__name__}: {error}"})
+        else:
+            self._tell({"order": order["order"], "result": result})
+
+    # --- orders ----------------------------------------------------------------------------------
+
+    async def _found(self, home: str, code: str, label: str) -> None:
+        await init_district(Home(Path(home)), code, label)
+
+    async def _join(self, home: str, token: str) -> None:
+        await join(Home(Path(home)), token)
+
+    async def _serve(self, home: str, given: dict[str, Any]) -> None:
+        """Serve the node in ``home``; returns once it does and can invite others."""
+        place = Home(Path(home))
+        code = place.identity().division
+        stopping = asyncio.Event()
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Seeded, so that a bad line is as bad in the next run.
+        cable = Cable(Random(code))  # noqa: S311 - chance that protects nothing
+        life = self._live(place, given, cable, stopping, ready)
+        self._nodes[code] = _Hosted(asyncio.create_task(life), stopping, cable)
+        await ready
+
+    async def _live(
+        self,
+        home: Home,
+        given: dict[str, Any],
+        cable: Cable,
+        stopping: asyncio.Event,
+        ready: asyncio.Future[None],
+    ) -> None:
+        """Be one node: opened and closed in one task, as its TaskGroup wants it."""
+        try:
+            settings = load_settings(home.settings_file, **given)
+            async with serving(home, settings, wrap=cable.carrier) as node:
+                await _addressed(node)
+                ready.set_result(None)
+                await stopping.wait()
+        except Exception as error:  # noqa: BLE001 - a dead node must not look like a slow one
+            traceback.print_exc()
+            if ready.done():
+                self._tell({"failed": f"{home.path.name}: {type(error).__name__}: {error}"})
+            else:
+                ready.set_exception(error)
+
+    async def _cable(self, code: str, faults: dict[str, Any]) -> None:
+        """Set faults of the line between ``code`` and its parent."""
+        unknown = faults.keys() - FAULTS
+        if unknown:
+            raise InvalidError(f"a cable has no {', '.join(sorted(unknown))}.")
+        cable = self._nodes[code].cable
+        for name, value in faults.items():
+            setattr(cable, name, value)
+
+    async def _counters(self, code: str) -> dict[str, int]:
+        """Return how many frames of that line met which fate."""
+        return {fate.value: count for fate, count in self._nodes[code].cable.counters.items()}
+
+
+async def _addressed(node: Node) -> None:
+    """Wait until a relay has stated where it is reached: without it nobody can be invited."""
+    async with asyncio.timeout(ADDRESS_SECONDS_MAX):
+        while node.identity.level != Level.VILLAGE and not node.log.roster.addresses_of(
+            node.identity.division
+        ):
+            await asyncio.sleep(POLL_SECONDS)  # noqa: ASYNC110 - a few turns, once a node

@@ -1,0 +1,64 @@
+"""What users meet is documented: settings, kinds, errors, commands."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+import district.cli
+import town.cli
+import village.cli
+from shared.app.cli import EXIT_CODES
+from shared.domain.catalogue import KINDS
+from shared.node.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+TIERS = {"district": district.cli.app, "town": town.cli.app, "village": village.cli.app}
+
+
+def reference(name: str) -> str:
+    """Return a page of the reference."""
+    return (ROOT / "docs" / "reference" / name).read_text("utf-8")
+
+
+def test_each_setting_is_documented() -> None:
+    """settings.md has a row for each setting, with its default and description."""
+    page = reference("settings.md")
+    for name, field in Settings.model_fields.items():
+        assert f"| `{name}` | `{field.default!r}` | {field.description} |" in page
+
+
+def test_each_kind_is_documented() -> None:
+    """kinds.md has a row for each kind, with its sentence."""
+    page = reference("kinds.md")
+    for kind in KINDS:
+        assert f"| `{kind.name}` | {kind.about} |" in page
+
+
+def test_each_exit_code_is_documented() -> None:
+    """errors.md has a row for each error that has an exit code of its own."""
+    page = reference("errors.md")
+    for error, code in EXIT_CODES.items():
+        assert f"| `{error.__name__}` | {code} |" in page
+
+
+@pytest.mark.parametrize("tier", sorted(TIERS))
+def test_each_command_is_documented(tier: str) -> None:
+    """commands.md names every command of every tier."""
+    page = reference("commands.md")
+    group = get_command(TIERS[tier])
+    for name in group.commands:  # type: ignore[attr-defined]
+        assert f"`{tier} {name}`" in page
+
+
+def test_compose_file_runs_our_commands() -> None:
+    """docker-compose.yml starts commands that exist, with settings that exist."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    assert services
+    for service in services.values():
+        tier, name = service["command"][:2]
+        assert name in get_command(TIERS[tier]).commands  # type: ignore[attr-defined]
+        for variable in service.get("environment", {}):
+            known = variable.removeprefix("SANJI_").lower()
+            assert known in Settings.model_fields or variable == "SANJI_HOME"
