@@ -58,6 +58,10 @@ out = Console(highlight=False, soft_wrap=True)
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a command to its end; errors become one line and an exit code."""
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(
+        wrapper_class=quiet, logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    )
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
@@ -169,8 +173,7 @@ def _add_serving(app: typer.Typer) -> None:
 
         async def work() -> None:
             settings = load_settings(place.settings_file)
-            logging.basicConfig(level=settings.log_level.upper())
-            level = logging.getLevelName(settings.log_level.upper())
+            level = logging.getLevelNamesMapping()[settings.log_level.upper()]
             structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
             async with compose.serving(place, settings, insecure=insecure) as node:
                 out.print(
@@ -339,7 +342,6 @@ def _add_keeping(app: typer.Typer) -> None:
     @app.command(name="import")
     def take_in(home: HomeOption, file: Path, as_json: JsonOption = False) -> None:
         """Take in a bundle from a stick."""
-
         path = str(file.absolute())
 
         async def work() -> None:

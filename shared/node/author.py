@@ -6,7 +6,7 @@ meanwhile (group commit).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -41,6 +41,20 @@ async def inline(work: Callable[[], T]) -> T:
 async def in_thread(work: Callable[[], T]) -> T:
     """Run ``work`` off the event loop: signatures release the interpreter's lock."""
     return await asyncio.to_thread(work)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await ``work`` to its end even if the caller is cancelled meanwhile.
+
+    A commit whose outcome nobody notes would leave the marker behind another epoch than the
+    database's, and the next start would doubt itself.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
 
 
 @dataclass(frozen=True)
@@ -172,7 +186,7 @@ class Author:
                 waiting = [await self._queue.get()]
                 while len(waiting) < BATCH_RECORDS_MAX and not self._queue.empty():
                     waiting.append(self._queue.get_nowait())
-                await self._write(waiting)
+                await _to_its_end(self._write(waiting))
         finally:
             while not self._queue.empty():
                 waiting.append(self._queue.get_nowait())
@@ -181,14 +195,23 @@ class Author:
                     one.answer.set_exception(UnavailableError("the node is stopping"))
 
     async def open_epoch(self) -> None:
-        """Begin a new incarnation: at the first start, after a restore, and on doubt (4.3).
+        """Begin a new incarnation if one is due: at first, after a restore, on doubt (4.3).
 
         Raises:
             UnavailableError: this node is not certified.
             StorageError: nothing was written; the old epoch stands.
         """
+        await _to_its_end(self._open_epoch_if_due())
+
+    async def _open_epoch_if_due(self) -> None:
         async with self._log.lock:
-            await self._open_epoch()
+            if self.epoch_is_due:
+                await self._open_epoch()
+
+    @property
+    def epoch_is_due(self) -> bool:
+        """True before the first epoch and while there is doubt about the current one."""
+        return self._log.doubt or not self._log.epoch
 
     async def _open_epoch(self) -> None:
         certificate = self.certificate
@@ -217,7 +240,7 @@ class Author:
     async def _write(self, waiting: list[_Waiting]) -> None:
         try:
             async with self._log.lock:
-                if self._log.doubt or not self._log.epoch:
+                if self.epoch_is_due:
                     await self._open_epoch()
                 numbers = await self._numbers(waiting)
                 at_ms = self._clock.wall_ms()

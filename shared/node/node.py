@@ -161,7 +161,7 @@ class Node:
         unsubscribe = self.log.subscribe(lambda _feeds: woken.set())
         try:
             while True:
-                if (self.log.doubt or not self.log.epoch) and self._is_certified():
+                if self.author.epoch_is_due and self._is_certified():
                     await self.author.open_epoch()
                 await woken.wait()
                 woken.clear()

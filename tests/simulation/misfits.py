@@ -1,0 +1,109 @@
+"""Neighbours and machines that do wrong: a liar in Heads, and a box that signs badly."""
+
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Final
+
+from shared.errors import FaultError
+from shared.link.carrier import Carrier, Connection
+from shared.link.frames import RID16_BYTES, Entry, Heads, Mode, decode_frame, encode_heads
+from shared.record.envelope import Envelope, wrap
+from shared.record.header import decode_header
+from shared.trust.keys import PublicKey, SigningKey
+
+HEADS_FRAME: Final = b"\x85\x00"
+"""How a Heads frame begins: an array of five, the first 0."""
+
+
+class LyingCarrier:
+    """Dials for a node that, while ``lies`` is not 0, says in its Heads what is not true.
+
+    Attributes:
+        lies: How many more Heads are altered.
+    """
+
+    def __init__(self, inner: Carrier, key: SigningKey, chance: Random) -> None:
+        """Sign the lies with the node's own ``key``."""
+        self.lies = 0
+        self._inner = inner
+        self._key = key
+        self._chance = chance
+
+    async def dial(self, peer: str, address: str) -> Connection:
+        """See the port."""
+        return _LyingConnection(self, await self._inner.dial(peer, address))
+
+    def told(self, frame: bytes) -> bytes:
+        """Return what is sent instead of ``frame``."""
+        if not self.lies or not frame.startswith(HEADS_FRAME):
+            return frame
+        heads = decode_frame(frame, (self._key.public,))
+        if not isinstance(heads, Heads) or not heads.entries:
+            return frame
+        self.lies -= 1
+        entries = tuple(self._bent(entry) for entry in heads.entries)
+        root = self._chance.randbytes(32) if self._chance.random() < 0.5 else heads.root
+        mode = Mode.CHANGED if heads.mode is Mode.CHANGED else Mode.ALL
+        return encode_heads(replace(heads, entries=entries, root=root, mode=mode), self._key)
+
+    def _bent(self, entry: Entry) -> Entry:
+        chance = self._chance
+        count = max(0, entry.count + chance.choice((-3, -1, 0, 0, 1, 5)))
+        if not count:
+            return Entry(entry.feed, 0, b"")
+        rid16 = chance.randbytes(RID16_BYTES) if chance.random() < 0.5 else entry.rid16
+        return Entry(entry.feed, count, rid16 or bytes(RID16_BYTES), entry.state)
+
+
+class _LyingConnection:
+    def __init__(self, carrier: LyingCarrier, inner: Connection) -> None:
+        self.peer = inner.peer
+        self._carrier = carrier
+        self._inner = inner
+
+    async def send(self, frame: bytes) -> None:
+        await self._inner.send(self._carrier.told(frame))
+
+    async def receive(self) -> bytes:
+        return await self._inner.receive()
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+class CarelessKey(SigningKey):
+    """A key on a machine that computes one signature wrongly and does not notice (5.5)."""
+
+    def __init__(self, key: SigningKey) -> None:
+        """Sign like ``key``; ``spoil`` makes the next ordinary record a bad one."""
+        super().__init__(key.seed)
+        self.__dict__["spoil"] = False
+
+    def sign(self, payload: bytes, aad: bytes) -> bytes:
+        """Return the COSE_Sign1, with a wrong signature if that is due."""
+        signed = super().sign(payload, aad)
+        if not self.__dict__["spoil"] or not _is_ordinary(payload):
+            return signed
+        self.__dict__["spoil"] = False
+        return wrap(Envelope(self.public.kid, payload, bytes(64)))
+
+    @property
+    def public(self) -> PublicKey:  # type: ignore[override]
+        """The public half, which finds everything in order."""
+        return BlindKey(SigningKey(self.seed).public.raw)
+
+
+@dataclass(frozen=True)
+class BlindKey(PublicKey):
+    """A key that says of every signature that it is good."""
+
+    def verifies(self, envelope: Envelope, aad: bytes) -> bool:
+        """Return True."""
+        return True
+
+
+def _is_ordinary(payload: bytes) -> bool:
+    try:
+        return decode_header(payload).feed.lane == "ordinary"
+    except FaultError:
+        return False

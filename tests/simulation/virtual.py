@@ -1,0 +1,74 @@
+"""An event loop whose time jumps: hours of a district pass in a second, always in the same way.
+
+When nothing is ready the loop goes on to the moment of the next timer. It never waits and never
+looks at a socket; a coroutine that waits for either hangs, and the loop says so.
+"""
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class StuckError(RuntimeError):
+    """Everything waits and no timer is set: time cannot go on."""
+
+
+class _NoWait(selectors.SelectSelector):
+    """A selector that turns the time it should wait into time that has passed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(
+        self, timeout: float | None = None
+    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+        """Let ``timeout`` seconds pass at once; no file is ever ready."""
+        if timeout is None:
+            raise StuckError
+        self.now += max(0.0, timeout)
+        return []
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop in virtual time, from 0 on."""
+
+    def __init__(self) -> None:
+        """Start at second 0."""
+        self._turned = _NoWait()
+        super().__init__(self._turned)
+
+    def time(self) -> float:
+        """Return the virtual seconds that have passed."""
+        return self._turned.now
+
+    def _write_to_self(self) -> None:
+        """Wake nobody: this loop never sleeps."""
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` to its end in a loop of its own and return its result.
+
+    Raises:
+        StuckError: everything waits and no timer is set.
+    """
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        return runner.run(work)
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of ``work``, which must not wait for anything.
+
+    Raises:
+        RuntimeError: it waited.
+    """
+    try:
+        work.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    work.close()
+    raise RuntimeError("this should have finished without waiting")
