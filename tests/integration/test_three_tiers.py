@@ -137,6 +137,7 @@ async def test_a_lossy_line_delivers_everything(tmp_path: Path) -> None:
         first = await act(district, "publish", title="改过的", text="原文")
         await until(village, holds(village, first["rid"]))
         three.cable.loss = 0.5
+        last = first
         for number in range(5):
             last = await act(district, "publish", title=f"通知{number}", text="正文")
         await until(village, holds(village, last["rid"]))

@@ -71,35 +71,33 @@ class _LyingConnection:
         await self._inner.close()
 
 
-class CarelessKey(SigningKey):
-    """A key on a machine that computes one signature wrongly and does not notice (5.5)."""
-
-    def __init__(self, key: SigningKey) -> None:
-        """Sign like ``key``; ``spoil`` makes the next ordinary record a bad one."""
-        super().__init__(key.seed)
-        self.__dict__["spoil"] = False
-
-    def sign(self, payload: bytes, aad: bytes) -> bytes:
-        """Return the COSE_Sign1, with a wrong signature if that is due."""
-        signed = super().sign(payload, aad)
-        if not self.__dict__["spoil"] or not _is_ordinary(payload):
-            return signed
-        self.__dict__["spoil"] = False
-        return wrap(Envelope(self.public.kid, payload, bytes(64)))
-
-    @property
-    def public(self) -> PublicKey:  # type: ignore[override]
-        """The public half, which finds everything in order."""
-        return BlindKey(SigningKey(self.seed).public.raw)
-
-
 @dataclass(frozen=True)
-class BlindKey(PublicKey):
+class _BlindKey(PublicKey):
     """A key that says of every signature that it is good."""
 
     def verifies(self, envelope: Envelope, aad: bytes) -> bool:
-        """Return True."""
         return True
+
+
+class CarelessKey:
+    """Stands in for a ``SigningKey``: the next ordinary signature is wrong, unnoticed (5.5).
+
+    Attributes:
+        public: The public half, which finds every signature good.
+    """
+
+    def __init__(self, key: SigningKey) -> None:
+        """Sign like ``key``, but for the next ordinary record."""
+        self.public: PublicKey = _BlindKey(key.public.raw)
+        self._key = key
+        self._spoils = True
+
+    def sign(self, payload: bytes, aad: bytes) -> bytes:
+        """Return the COSE_Sign1, with a wrong signature if that is due."""
+        if self._spoils and _is_ordinary(payload):
+            self._spoils = False
+            return wrap(Envelope(self.public.kid, payload, bytes(64)))
+        return self._key.sign(payload, aad)
 
 
 def _is_ordinary(payload: bytes) -> bool:

@@ -25,7 +25,7 @@ class _NoWait(selectors.SelectSelector):
 
     def select(
         self, timeout: float | None = None
-    ) -> list[tuple[selectors.SelectorKey, selectors._EventMask]]:
+    ) -> list[tuple[selectors.SelectorKey, int]]:
         """Let ``timeout`` seconds pass at once; no file is ever ready."""
         if timeout is None:
             raise StuckError

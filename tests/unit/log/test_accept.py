@@ -165,6 +165,8 @@ def test_wrong_key() -> None:
     """A run signed by anybody but the author is refused, with whatever kid (2.3, 5.5)."""
     record = record_of(FEED, 0, BASE, key=key_of(1))
     assert isinstance(accept(Run(FEED, 0, (record,)), NOTHING, ROSTER), Refused)
+    later = Run(FEED, 5, (record_of(FEED, 5, BASE, key=key_of(1)),))
+    assert isinstance(accept(later, NOTHING, ROSTER), Refused)
     kid = key_of().public.kid
     dressed = replace(record, header_cose=record.header_cose.replace(record.envelope.kid, kid, 1))
     assert dressed.envelope.kid == kid

@@ -1,0 +1,319 @@
+"""The chapters of the story, in order; each says in words what it does and does it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from demo.district import District, Division
+from demo.stage import Stage, StoryError
+from shared.errors import InvalidError, SanjiError
+
+JOINS_AT_ONCE: Final = 12
+"""Each makes a home and two databases' worth of flushes; more only wait for the disk."""
+
+BURST: Final = 300
+BURST_OF_TOWN: Final = 60
+ASKS_AT_ONCE: Final = 24
+IN_FLIGHT_WANTED: Final = 20
+SLOW_SECONDS: Final = 0.4
+LOSSY_NOTICES: Final = 8
+LOSSY_ROUNDS_MAX: Final = 6
+PAUSE_SECONDS: Final = 0.15
+
+RURAL = ("关于秋冬季秸秆禁烧的通知", "请各村于本月底前完成田间秸秆清理，严禁露天焚烧。")
+TOWN_ONLY = ("镇区道路维修期间绕行的通知", "本周五至周日，镇区主路封闭维修，请绕行北环路。")
+ONE_VILLAGE = ("请核对低保公示名单", "附件所列名单请于三日内在村务公开栏张贴。")
+URGENT = ("暴雨红色预警", "今夜有特大暴雨，低洼处住户请立即转移到村部。")
+VOICES = (
+    ("ask", "村东头的路灯坏了半个月，什么时候能修好？", "村东头"),
+    ("suggest", "建议卫生室周末也开门，老人拿药不方便。", "村卫生室"),
+)
+ANSWERS = ("路灯已报修，三天内修好。", "已与卫生院商定，下月起周六上午开诊。")
+
+
+@dataclass
+class Cast:
+    """Who plays which part.
+
+    Attributes:
+        district: The district's node.
+        town: Answers a case; above ``cut`` and ``lossy``.
+        killed: The town whose process is killed; above ``altered``.
+        cut: The village that is cut off and files meanwhile.
+        lossy: The village on the bad line.
+        altered: The village on whose line a record is altered.
+    """
+
+    district: Division
+    town: Division
+    killed: Division
+    cut: Division
+    lossy: Division
+    altered: Division
+
+
+@dataclass
+class Plot:
+    """What the chapters share.
+
+    Attributes:
+        stage: The nodes.
+        cast: The parts.
+        console: Where the story is told.
+        notice: Title and text of the district's first notice.
+        counted: Figures that only running nodes can tell.
+        cases: Receipt and secret of what was filed.
+    """
+
+    stage: Stage
+    cast: Cast
+    console: Console
+    notice: tuple[str, str]
+    counted: dict[str, int] = field(default_factory=dict)
+    cases: list[dict[str, Any]] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """Tell one thing that happened."""
+        self.console.print(f"  {text}")
+
+
+def cast_for(district: District) -> Cast:
+    """Choose the parts: the two towns with the most villages, and villages of theirs.
+
+    Raises:
+        InvalidError: there are not two towns with villages.
+    """
+    towns = sorted(district.towns, key=lambda town: -len(district.villages_of(town)))
+    if len(towns) < 2 or not district.villages_of(towns[1]):  # noqa: PLR2004 - two towns
+        raise InvalidError("the story needs a district with two towns that have villages.")
+    first, second = district.villages_of(towns[0]), district.villages_of(towns[1])
+    return Cast(district.top, towns[0], towns[1], first[0], first[-1], second[0])
+
+
+async def everybody_joins(plot: Plot) -> None:
+    """The district is founded; towns and villages join by invitation, each where it will live."""
+    stage, top = plot.stage, plot.cast.district
+    await stage.start_processes()
+    everybody = stage.district.everybody
+    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=plot.console, transient=True) as progress:
+        bar = progress.add_task("joining", total=len(everybody))
+        home = str(stage.home(top.code).path)
+        await stage.process(top).order("found", home=home, code=top.code, label=top.label)
+        await stage.serve(top)
+        progress.advance(bar)
+        turns = asyncio.Semaphore(JOINS_AT_ONCE)
+
+        async def one(division: Division, parent: Division) -> None:
+            async with turns:
+                await _join(stage, division, parent)
+            progress.advance(bar)
+
+        await _all(*(one(town, top) for town in stage.district.towns))
+        by_code = {town.code: town for town in stage.district.towns}
+        await _all(*(one(v, by_code[v.parent]) for v in _taking_turns(stage.district)))
+    processes = len(stage.supervisor.processes)
+    plot.say(f"{len(everybody)} nodes in {processes} processes, each with its own keys and log;")
+    plot.say(f"pages from http://127.0.0.1:{stage.ports[top.code]} on.")
+    await stage.until_equal()
+    plot.say("Everybody knows everybody whom it has to trust.")
+
+
+def _taking_turns(district: District) -> list[Division]:
+    """Return the villages, one of each town after the other, so that no town is a bottleneck."""
+    return sorted(district.villages, key=lambda village: (village.code[::-1][:3], village.code))
+
+
+async def _join(stage: Stage, division: Division, parent: Division) -> None:
+    invitation = await stage.ask(parent, "invite", code=division.code, label=division.label)
+    home = str(stage.home(division.code).path)
+    await stage.process(division).order("join", home=home, token=invitation["token"])
+    await stage.serve(division)
+
+
+async def a_village_is_cut_off(plot: Plot) -> None:
+    """A line breaks; notices are published, and the cut-off village takes down two voices."""
+    stage, cast = plot.stage, plot.cast
+    await stage.cable(cast.cut, cut=True)
+    plot.say(f"The line of {cast.cut.label} is cut.")
+    to_all = await _publish(plot, plot.notice)
+    to_town = await _publish(plot, TOWN_ONLY, to=cast.town.code)
+    to_one = await _publish(plot, ONE_VILLAGE, to=cast.altered.code)
+    urgent = await _publish(plot, URGENT, urgent=True)
+    below = [d for d in stage.district.everybody if d is not cast.cut]
+    await stage.until_held([urgent, to_all], below, "all but the cut-off village hold the notices")
+    inside = [v for v in stage.district.villages_of(cast.town) if v is not cast.cut]
+    await stage.until_held([to_town], inside, f"{cast.town.label} and its villages hold theirs")
+    await stage.until_held([to_one], [cast.altered], f"{cast.altered.label} holds its notice")
+    plot.say(f"{len(below)} nodes hold the notice «{plot.notice[0]}» and the urgent one.")
+    for kind, text, place in VOICES:
+        filed = await stage.ask(cast.cut, "file", kind=kind, text=text, place=place)
+        plot.cases.append(filed)
+        plot.say(f"Cut off, {cast.cut.label} takes down a voice: receipt {filed['receipt']}.")
+    backlog = await stage.until("the cut-off village has a backlog", lambda: _backlog(plot))
+    plot.counted["backlog_while_cut"] = backlog
+    plot.say(f"{backlog} records wait at both ends of its line.")
+    await stage.cable(cast.cut, cut=False)
+    await stage.until_held([to_all, to_town, urgent], [cast.cut], "the healed village catches up")
+    rids = [case["rid"] for case in plot.cases]
+    await stage.until_held(rids, [cast.town, cast.district], "town and district hold both voices")
+    plot.say("The line heals: what waited has arrived, up and down.")
+
+
+async def _publish(plot: Plot, notice: tuple[str, str], **how: Any) -> str:
+    title, text = notice
+    told = await plot.stage.ask(plot.cast.district, "publish", title=title, text=text, **how)
+    return str(told["rid"])
+
+
+async def _backlog(plot: Plot) -> int:
+    """Return what waits at the two ends of the cut line, once both ends know it is cut."""
+    cut, town = plot.cast.cut, plot.cast.town
+    up, down = await plot.stage.link(cut, town), await plot.stage.link(town, cut)
+    if up["connected_since_ms"] or down["connected_since_ms"]:
+        return 0
+    return int(up["backlog"] + down["backlog"])
+
+
+async def both_are_answered(plot: Plot) -> None:
+    """The town answers one case, the district the other; the village sees and rates both."""
+    stage, cast = plot.stage, plot.cast
+    for by, case, text in zip((cast.town, cast.district), plot.cases, ANSWERS, strict=True):
+        told = await stage.ask(by, "answer", receipt=case["receipt"], text=text)
+        plot.say(f"{by.label} answers {case['receipt']}.")
+        await stage.until_held([told["rid"]], [cast.cut], "the answer is at the village")
+        seen = await stage.ask(
+            cast.cut, "follow", receipt=case["receipt"], secret=case["secret"]
+        )
+        if [answer["text"] for answer in seen["answers"]] != [text]:
+            raise StoryError(f"{cast.cut.label} does not see the answer to {case['receipt']}.")
+        rated = await stage.ask(cast.cut, "rate", receipt=case["receipt"], score="satisfied")
+        await stage.until_held([rated["rid"]], [by], "the rating is where the answer came from")
+        plot.say(f"{cast.cut.label} reads it with the receipt's secret and rates it: 满意.")
+
+
+async def a_line_is_bad(plot: Plot) -> None:
+    """Half the frames of a line are lost, some come twice; a record is altered on another."""
+    stage, cast = plot.stage, plot.cast
+    await stage.cable(cast.lossy, loss=0.5, duplicate=0.3)
+    for number in range(1, LOSSY_ROUNDS_MAX + 1):
+        await _through_the_bad_line(plot, number)
+        if await _counter(stage, (cast.lossy, cast.town), "duplicates_offered"):
+            break
+    fates = await stage.process(cast.lossy).order("counters", code=cast.lossy.code)
+    await stage.cable(cast.lossy, loss=0.0, duplicate=0.0)
+    plot.say(f"{fates.get('lost', 0)} of {sum(fates.values())} frames to and from")
+    plot.say(f"{cast.lossy.label} were lost; every notice arrived, none is stored twice.")
+    await _alter_one(plot)
+
+
+async def _through_the_bad_line(plot: Plot, number: int) -> None:
+    rids = []
+    for each in range(1, LOSSY_NOTICES + 1):
+        title = f"线路不好时的通知 {number}-{each}"
+        rids.append(await _publish(plot, (title, RURAL[1]), to=plot.cast.lossy.code))
+        await asyncio.sleep(PAUSE_SECONDS)  # so that they travel in frames of their own
+    await plot.stage.until_held(rids, [plot.cast.lossy], "the notices cross the bad line")
+
+
+async def _alter_one(plot: Plot) -> None:
+    stage, victim = plot.stage, plot.cast.altered
+    ends = (victim, plot.cast.killed)
+    before = await _counter(stage, ends, "refused")
+    await stage.cable(victim, alter=1)
+    rid = await _publish(plot, RURAL, to=victim.code)
+
+    async def refused() -> bool:
+        return await _counter(stage, ends, "refused") > before
+
+    await stage.until("the altered record is refused", refused)
+    await stage.until_held([rid], [victim], "the record arrives unaltered")
+    shown = await stage.ask(victim, "show", rid=rid)
+    if shown["body"]["text"] != RURAL[1] or not shown["own_signature"]:
+        raise StoryError(f"{victim.label} holds other words than were published.")
+    # Counted now: this town's counters end with its process in the next chapter.
+    plot.counted["tampered_refused"] = await _counter(stage, ends, "refused") - before
+    plot.say(f"A record altered on the line of {victim.label} was refused, and came again whole.")
+
+
+async def _counter(stage: Stage, ends: Sequence[Division], name: str) -> int:
+    told = await asyncio.gather(*(stage.ask(end, "status") for end in ends))
+    return sum(int(status["counters"][name]) for status in told)
+
+
+async def a_town_is_killed(plot: Plot) -> None:
+    """The town's process is killed with records on their way to it, and comes back."""
+    stage, cast = plot.stage, plot.cast
+    await stage.cable(cast.killed, delay_seconds=SLOW_SECONDS)
+    bursts = asyncio.gather(
+        _burst(stage, cast.district, BURST, to=cast.killed.code),
+        _burst(stage, cast.killed, BURST_OF_TOWN),
+    )
+    try:
+        in_flight = await stage.until("records are in flight", lambda: _in_flight(plot))
+        await stage.process(cast.killed).kill()
+        plot.counted["in_flight_at_kill"] = in_flight
+        plot.say(f"{cast.killed.label} is killed with {in_flight} records in flight to it.")
+        from_district, from_town = await bursts
+    finally:
+        bursts.cancel()
+    plot.say(f"The district went on: it accepted {len(from_district)} notices for that town;")
+    plot.say(f"the town had accepted {len(from_town)} of its own before it was killed.")
+    await stage.supervisor.start(stage.process_name(cast.killed))
+    await stage.serve(cast.killed)
+    below = [cast.killed, *stage.district.villages_of(cast.killed)]
+    await stage.until_held(from_district[-1:] + from_town, below, "all below hold what was accepted")
+    plot.say("It comes back and goes on; everything accepted is there and below it.")
+
+
+async def _in_flight(plot: Plot) -> int:
+    link = await plot.stage.link(plot.cast.district, plot.cast.killed)
+    found = int(link.get("in_flight", 0))
+    return found if found >= IN_FLIGHT_WANTED else 0
+
+
+async def _burst(stage: Stage, by: Division, count: int, to: str = "") -> list[str]:
+    """Publish many notices at once; returns the rids of those that were accepted."""
+    turns = asyncio.Semaphore(ASKS_AT_ONCE)
+
+    async def one(number: int) -> str:
+        async with turns:
+            try:
+                title = f"{by.label}通知第{number}号"
+                told = await stage.ask(by, "publish", title=title, text=RURAL[1], to=to)
+            except SanjiError:
+                return ""  # it was killed meanwhile: nothing was promised
+        return str(told["rid"])
+
+    return [rid for rid in await asyncio.gather(*map(one, range(1, count + 1))) if rid]
+
+
+async def all_are_equal(plot: Plot) -> None:
+    """The district comes to rest: all holders of a feed hold the same."""
+    statuses = await plot.stage.until_equal()
+    plot.counted["duplicates_offered"] = sum(
+        status["counters"]["duplicates_offered"] for status in statuses.values()
+    )
+    records = sum(status["records"] for status in statuses.values())
+    plot.say(f"{len(statuses)} nodes hold {records:,} records; every head agrees.")
+
+
+async def _all(*works: Any) -> None:
+    """Run all; the first failure ends the others."""
+    async with asyncio.TaskGroup() as tasks:
+        for work in works:
+            tasks.create_task(work)
+
+
+CHAPTERS: Final = (
+    ("By invitation", everybody_joins),
+    ("Cut off", a_village_is_cut_off),
+    ("Answered", both_are_answered),
+    ("A bad line", a_line_is_bad),
+    ("Killed", a_town_is_killed),
+    ("At rest", all_are_equal),
+)
