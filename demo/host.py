@@ -31,7 +31,6 @@ FILES_WANTED: Final = 8192
 
 STOP_SECONDS_MAX: Final = 12.0
 ADDRESS_SECONDS_MAX: Final = 5.0
-POLL_SECONDS: Final = 0.02
 
 FAULTS: Final = frozenset(
     {"cut", "loss", "duplicate", "alter", "delay_seconds", "throttle_bytes_per_second"}
@@ -195,8 +194,14 @@ class _Host:
 
 async def _addressed(node: Node) -> None:
     """Wait until a relay has stated where it is reached: without it nobody can be invited."""
-    async with asyncio.timeout(ADDRESS_SECONDS_MAX):
-        while node.identity.level != Level.VILLAGE and not node.log.roster.addresses_of(
-            node.identity.division
-        ):
-            await asyncio.sleep(POLL_SECONDS)  # noqa: ASYNC110 - a few turns, once a node
+    if node.identity.level == Level.VILLAGE:
+        return
+    changed = asyncio.Event()
+    unsubscribe = node.log.subscribe(lambda _feeds: changed.set())
+    try:
+        async with asyncio.timeout(ADDRESS_SECONDS_MAX):
+            while not node.log.roster.addresses_of(node.identity.division):
+                await changed.wait()
+                changed.clear()
+    finally:
+        unsubscribe()

@@ -6,21 +6,25 @@ writes (``build/story``; wiped at the start). ``SANJI_PORT_BASE`` says where to 
 """
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
 from demo import figures
-from demo.chapters import CHAPTERS, RURAL, Cast, Plot, cast_for
+from demo.chapters import CHAPTERS
 from demo.district import BUILT_IN, District, read_district
+from demo.plot import RURAL, Cast, Plot, cast_for
 from demo.stage import Stage, StoryError
 from demo.supervisor import on_terminate
 from shared.domain.notices.rules import read_notice
@@ -46,8 +50,8 @@ def main() -> int:
         notice = chosen_notice(os.environ.get("STORY_NOTICE", ""))
         district = read_district(Path(os.environ.get("STORY_DIVISIONS") or BUILT_IN))
         cast = cast_for(district)
-        folder = prepare(Path(os.environ.get("STORY_DIR") or "build/story"))
-        asyncio.run(tell(district, cast, folder, notice, console))
+        with prepared(Path(os.environ.get("STORY_DIR") or "build/story")) as folder:
+            asyncio.run(tell(district, cast, folder, notice, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _fail("interrupted.", INTERRUPTED)
     except SanjiError as error:
@@ -80,24 +84,46 @@ def chosen_notice(name: str) -> tuple[str, str]:
     return read_notice(data, path.name)
 
 
-def prepare(folder: Path) -> Path:
-    """Make ``folder`` empty; one that holds something else than a story is left alone.
+@contextmanager
+def prepared(folder: Path) -> Iterator[Path]:
+    """Make ``folder`` empty and hold it; one that holds something else than a story is left alone.
 
     Raises:
-        RefusedError: it is not ours to wipe.
+        RefusedError: it is not ours to wipe, or another story runs there.
         InvalidError: it cannot be made.
     """
     folder = folder.absolute()
     try:
-        if folder.exists():
-            if any(folder.iterdir()) and not (folder / MARK).exists():
-                raise RefusedError(f"{folder} holds something else.", advice="Set STORY_DIR.")
-            shutil.rmtree(folder)
-        folder.mkdir(mode=0o700, parents=True)
-        (folder / MARK).touch()
+        if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+            raise RefusedError(f"{folder} holds something else.", advice="Set STORY_DIR.")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = (folder / MARK).open("a")
     except OSError as error:
         raise InvalidError(f"{folder} cannot be used: {error.strerror}.") from error
-    return folder
+    with held:
+        _hold(held, folder)
+        _empty(folder)
+        yield folder
+
+
+def _empty(folder: Path) -> None:
+    try:
+        for entry in folder.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != MARK:
+                entry.unlink()
+    except OSError as error:
+        raise InvalidError(f"{folder} cannot be emptied: {error.strerror}.") from error
+
+
+def _hold(held: TextIO, folder: Path) -> None:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RefusedError(
+            f"another story runs in {folder}.", advice="Wait for its end, or set STORY_DIR."
+        ) from None
 
 
 async def tell(

@@ -27,7 +27,6 @@ PORT_MAX: Final = 65535
 START_SECONDS_MAX: Final = 20.0
 ORDER_SECONDS_MAX: Final = 30.0
 STOP_SECONDS_MAX: Final = host.STOP_SECONDS_MAX + 3
-POLL_SECONDS: Final = 0.02
 
 
 class ProcessError(UnavailableError):
@@ -114,8 +113,14 @@ class HostProcess:
         return self.process.exitcode == 0
 
     async def _gone(self) -> None:
-        while self.process.is_alive():
-            await asyncio.sleep(POLL_SECONDS)
+        gone = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.process.sentinel, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(self.process.sentinel)
+        self.process.join()
         self._close("ended")
 
     def _hear(self) -> None:

@@ -74,6 +74,12 @@ QUESTIONS_MAX = 3
 LEFT_ALONE_AFTER = 2
 """Answers to one feed without progress after which it rests until something changes."""
 
+ALONE_SECONDS_MIN = 600.0
+"""A resting feed is tried once more after so long, then twice as long: noise on the line, which
+looks like a bad record, passes; a record that is bad stays bad."""
+
+ALONE_SECONDS_MAX = 86_400.0
+
 
 @dataclass(frozen=True)
 class Range:
@@ -100,6 +106,8 @@ class _Stall:
     answers: int = 0
     entry: Entry | None = None
     own: Entry | None = None
+    pause: float = ALONE_SECONDS_MIN
+    until: float | None = None
 
 
 @dataclass
@@ -282,6 +290,9 @@ class Session:
                 self.own_changed(replace(self._own[feed], state=State.OK))
             self._full.clear()
             self._owed.want(Mode.CHANGED)
+        for stall in self._stalls.values():
+            if stall.until is not None and now >= stall.until:
+                stall.answers, stall.until = LEFT_ALONE_AFTER - 1, None
         missed = self._missed_at()
         if missed is not None and now >= missed:
             self._questions += 1
@@ -341,6 +352,7 @@ class Session:
         times = [self._quiet_at(now) if missed is None else missed]
         if self._full_until is not None:
             times.append(self._full_until)
+        times += [stall.until for stall in self._stalls.values() if stall.until is not None]
         return min(times)
 
     @property
@@ -422,7 +434,7 @@ class Session:
             del self._flights[n]
         for feed in {feed for flight in answered.values() for feed in flight.ends}:
             sent = [flight.ends[feed] for flight in answered.values() if feed in flight.ends]
-            self._weigh(feed, sent, explicit=feed in explicit)
+            self._weigh(feed, sent, now, explicit=feed in explicit)
         if answered:
             sample = now - max(flight.sent_at for flight in answered.values())
             first = self._round_trip == 0
@@ -431,7 +443,7 @@ class Session:
         self._questions = 0
         return bool(answered)
 
-    def _weigh(self, feed: Feed, ends: list[int], *, explicit: bool) -> None:
+    def _weigh(self, feed: Feed, ends: list[int], now: float, *, explicit: bool) -> None:
         """Judge an answer about ``feed``: did what was sent arrive?
 
         An answer that names the feed proves that the chunk came and was not taken, but only where
@@ -445,9 +457,12 @@ class Session:
         stall = self._stalls.setdefault(feed, _Stall())
         own = self._own.get(feed)
         if (stall.entry, stall.own) != (entry, own):
-            stall.answers, stall.entry, stall.own = 0, entry, own
+            stall = self._stalls[feed] = _Stall(0, entry, own)
         if explicit and len(ends) == 1 and not self._under_way(feed):
             stall.answers += 1
+            if stall.answers >= LEFT_ALONE_AFTER:
+                stall.until = now + stall.pause
+                stall.pause = min(2 * stall.pause, ALONE_SECONDS_MAX)
 
     def _decide(self, heads: Heads, *, answered: bool) -> None:
         """Answer ``heads`` by the table on top of this module."""
@@ -494,13 +509,19 @@ class Session:
         return sorted(chosen, key=lambda entry: entry.feed.key)
 
     def _forks_to_send(self) -> list[ForkProof]:
-        """Proofs that the peer lacks: it still holds the feed as sound."""
-        stopped = {feed for feed, entry in self._view.items() if entry.state is State.STOPPED}
-        return [fork for feed, fork in self._forks.items() if feed not in stopped]
+        """Proofs that the peer lacks: it still holds what lies above the difference as sound."""
+        known = {
+            feed
+            for feed, fork in self._forks.items()
+            if (entry := self._view.get(feed)) is not None
+            and entry.state is State.STOPPED
+            and entry.count <= fork.seq
+        }
+        return [fork for feed, fork in self._forks.items() if feed not in known]
 
     def _range(self, feed: Feed) -> Range | None:
         own, entry = self._own.get(feed), self._view.get(feed)
-        if own is None or (entry is not None and entry.state is not State.OK):
+        if own is None or (entry is not None and entry.state is State.FULL):
             return None
         stall = self._stalls.get(feed)
         if stall is not None:
@@ -511,8 +532,8 @@ class Session:
                 return None
         if feed in self._branches:
             return None if self._under_way(feed) else self._branches[feed]
-        if own.state is State.STOPPED:
-            return None
+        if own.state is not (entry.state if entry else State.OK):
+            return None  # the proof goes first; then what lies below the fork
         first = max(entry.count if entry else 0, self._under_way(feed))
         return Range(feed, first, own.count) if first < own.count else None
 

@@ -151,8 +151,10 @@ class Log:
             trial = _Trial(self.roster, Batch(at_ms))
             outcomes = []
             for run in runs:
-                outcome = accept(run, await self._held(run, trial), trial.roster, in_order=in_order)
-                await self._take(trial, run, outcome)
+                below = self._below_stop(run)
+                held = await self._held(below, trial)
+                outcome = accept(below, held, trial.roster, in_order=in_order)
+                await self._take(trial, below, outcome)
                 outcomes.append(outcome)
             await self._commit(trial)
             self._count(runs, outcomes)
@@ -168,11 +170,12 @@ class Log:
         async with self.lock:
             trial = _Trial(self.roster, Batch(at_ms))
             for proof in proofs:
-                state = self.state(proof.feed)
-                if state.stopped and state.count <= proof.seq:
+                known = self.forks.get(proof.feed)
+                if known is not None and _stop_of(known) <= _stop_of(proof):
                     continue
                 if self._check_proof(proof):
-                    self._stop(trial, proof.feed, min(state.count, proof.seq))
+                    count = self.state(proof.feed).count
+                    self._stop(trial, proof.feed, min(count, _stop_of(proof)))
                     trial.batch.forks.append(proof)
             await self._commit(trial)
 
@@ -182,13 +185,26 @@ class Log:
         async with self.lock:
             await self.store.commit(Batch(frame.at_ms, bad_frames=[frame]))
 
+    def _below_stop(self, run: Run) -> Run:
+        """Cut a run that fills a stopped trunk where the trunk ends (protocol 5.6).
+
+        What lies below the lowest known difference is the same for all holders, so whoever heard
+        of the fork before it had these records still takes them.
+        """
+        fork = self.forks.get(run.feed)
+        if fork is None or not run.first_seq <= self.state(run.feed).count < _stop_of(fork):
+            return run
+        return Run(run.feed, run.first_seq, run.records[: _stop_of(fork) - run.first_seq])
+
     async def _held(self, run: Run, trial: _Trial) -> Held:
         state = trial.feeds.get(run.feed, self.state(run.feed))
         overlap: Sequence[bytes] = ()
         if run.first_seq < state.count:
             wanted = min(len(run.records), state.count - run.first_seq)
             overlap = await self.store.rids(run.feed, run.first_seq, wanted)
-        return Held(state.count, state.rid, overlap, state.stopped)
+        fork = self.forks.get(run.feed)
+        at_stop = state.stopped and not (fork is not None and state.count < _stop_of(fork))
+        return Held(state.count, state.rid, overlap, at_stop)
 
     async def _take(self, trial: _Trial, run: Run, outcome: Outcome) -> None:
         match outcome:
@@ -203,7 +219,8 @@ class Log:
 
     def _add(self, trial: _Trial, run: Run) -> None:
         """Count ``run`` to the trunk of the transaction and learn what it says of trust."""
-        state = FeedState(run.end, run.records[-1].rid, since_ms=trial.batch.at_ms)
+        stopped = self.state(run.feed).stopped
+        state = FeedState(run.end, run.records[-1].rid, stopped, trial.batch.at_ms)
         trial.feeds[run.feed] = state
         if run.feed.lane != "trust":
             return
@@ -308,6 +325,16 @@ class Log:
                     self.counters.gaps += 1
                 case Fork() | Refused():
                     continue  # counted where the proof and the bad frame are kept
+
+
+def _stop_of(proof: ForkProof) -> int:
+    """Return where the trunk of a forked feed ends.
+
+    Where the two headers follow different records, the branches differ below them already: the
+    record there has a bad signature of its own, so that it proves nothing by itself.
+    """
+    prevs = {decode_header(unwrap(header).payload).prev for header in (proof.first, proof.second)}
+    return proof.seq - (len(prevs) - 1)
 
 
 def _learning_order(record: Record) -> tuple[int, int, bytes]:

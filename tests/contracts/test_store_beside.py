@@ -67,6 +67,15 @@ async def test_branch_is_changed_in_one_batch(store: Store) -> None:
     assert (await store.feeds())[FEED] == FeedState(6, trunk[-1].rid, stopped=True, since_ms=2)
 
 
+async def test_what_was_cut_can_come_back(store: Store) -> None:
+    """If the branch we held turns out to be the right one, it stands aside no longer."""
+    await store.commit(Batch(1, [FIVE]))
+    await store.commit(Batch(2, cuts=[(FEED, 2)]))
+    await store.commit(Batch(3, [FIVE.tail(2)]))
+    assert await store.read(FEED, 0, 99, 10**6) == list(FIVE.records)
+    assert await store.aside() == []
+
+
 async def test_aside_ignores_what_is_known(store: Store) -> None:
     """A record is kept once, either in the trunk or beside it, and makes no feed by itself."""
     await store.commit(Batch(1, aside=[*BRANCH.records, *BRANCH.records]))

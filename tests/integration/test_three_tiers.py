@@ -37,7 +37,7 @@ async def until(node: Node, holds: Callable[[], bool]) -> None:
     woken = asyncio.Event()
     stop = node.log.subscribe(lambda _feeds: woken.set())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not holds():
                 await woken.wait()
                 woken.clear()

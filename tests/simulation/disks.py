@@ -59,8 +59,8 @@ class MemoryDisk:
     def open(self) -> MemoryStore:
         """See ``Disk``."""
         self._store = MemoryStore(self._store.snapshot())
-        self._store.before_commit = lambda batch: self.before(batch)
-        self._store.after_commit = lambda batch: self.after(batch)
+        self._store.before_commit = lambda batch: self.before(batch)  # noqa: PLW0108 - the hook of that moment
+        self._store.after_commit = lambda batch: self.after(batch)  # noqa: PLW0108 - the hook of that moment
         return self._store
 
     def kill(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -202,6 +202,3 @@ class District:
         host = Host(identity, keys, disk, around, self._hub, cable, self.report)
         self.hosts[code], self.cables[code] = host, cable
         return host
-
-
-Say = Callable[[str], None]

@@ -52,6 +52,11 @@ class Outcome:
     digest: str
     story: list[str] = field(default_factory=list)
 
+    def told(self) -> str:
+        """Return what was wrong, and how to see it again."""
+        again = f"python -m tests.simulation --seed {self.seed} --count 1 --story"
+        return "\n  ".join((f"seed {self.seed} failed; again: {again}", *self.problems))
+
 
 class History:
     """The operations of one seed."""
@@ -59,9 +64,11 @@ class History:
     def __init__(self, seed: int, folder: Path | None) -> None:
         """Nothing happens before ``live``."""
         self.seed = seed
-        self.chance = Random(seed)
+        source = Random(seed)
+        # Each its own, so that what the nodes do does not change what is done to them.
+        self.chance = Random(source.random())
         self.lossless = seed % LOSSLESS_EVERY == 0
-        self.district = District(self.chance, folder)
+        self.district = District(Random(source.random()), folder)
         self.promises = Promises(self.district)
         self.totals = Totals(seeds=1)
         self.story: list[str] = []
@@ -302,7 +309,7 @@ class History:
         for above in (ROOT, code[:-3]):
             self._backups.pop(above, None)  # a certificate only the new box holds helps nobody
 
-    # --- healing and looking -----------------------------------------------------------------------
+    # --- healing and looking ---------------------------------------------------------------------
 
     async def _heal(self) -> None:
         """Mend everything and wait until all hold the same."""
@@ -315,6 +322,9 @@ class History:
             cable.loss = cable.duplicate = cable.reorder = cable.delay_seconds = 0.0
             cable.alter = 0
             cable.cut = False
+        await asyncio.sleep(10)
+        for code in tuple(self._late):
+            await self._join(self.district.hosts[code[:-3]])
         await asyncio.sleep(2 * HOUR)
         while self._tasks:
             await asyncio.wait(self._tasks)

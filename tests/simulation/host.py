@@ -1,4 +1,4 @@
-"""A box in a village, a town or the district: its disk, its marker, and the node that runs on it."""
+"""A box in a village, a town or the district: disk, marker, and the node that runs on it."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -1,0 +1,347 @@
+"""The story of the whole district, told once; what it refuses; its divisions and processes."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from socket import AF_INET, SOCK_STREAM, socket
+from typing import Any, NamedTuple
+
+import pytest
+
+from demo.district import District, district_of, read_district, short_name
+from demo.figures import failed_expectations
+from demo.plot import cast_for
+from demo.stage import unequal_feeds
+from demo.story import chosen_notice
+from demo.supervisor import Supervisor, free_ports
+from shared.errors import InvalidError, UnavailableError
+from shared.record.feed import Level
+
+PROJECT = Path(__file__).parents[2]
+PORT_BASE = 24400
+HEADER = "code,name,level,parent\n"
+FIGURES = {
+    "nodes": 63,
+    "feedback_filed": 2,
+    "feedback_at_district": 2,
+    "answers_at_village": 2,
+    "stored_twice": 0,
+    "lost": 0,
+    "misdelivered": 0,
+    "processes": 9,
+}
+
+
+class Told(NamedTuple):
+    """A story that was told."""
+
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+
+
+def tell(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the story as ``make story`` does."""
+    around = {name: value for name, value in os.environ.items() if not name.startswith("STORY_")}
+    around |= {"STORY_DIR": str(folder), "SANJI_PORT_BASE": str(PORT_BASE)} | variables
+    return subprocess.run(
+        [sys.executable, "-m", "demo.story"],
+        cwd=PROJECT, env=around, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[Told]:
+    """Tell the story once; the path is short, because a Unix socket's has to be."""
+    folder = Path(tempfile.mkdtemp(prefix="story"))
+    try:
+        yield Told(folder, tell(folder))
+    finally:
+        shutil.rmtree(folder)
+
+
+def story_of(told: Told) -> dict[str, Any]:
+    """Return the figures."""
+    return dict(json.loads((told.folder / "story.json").read_text("utf-8")))
+
+
+# One process tells it once for all of these.
+whole = [pytest.mark.slow, pytest.mark.xdist_group("story")]
+
+
+class TestWhole:
+    """The whole district."""
+
+    pytestmark = whole
+
+    def test_ends_well(self, told: Told) -> None:
+        """It fulfils all its own expectations."""
+        assert told.done.returncode == 0, told.done.stdout + told.done.stderr
+        assert told.done.stderr == ""
+
+    def test_figures(self, told: Told) -> None:
+        """All that is known beforehand is as expected, and no fault was left untried."""
+        story = story_of(told)
+        assert {name: story[name] for name in FIGURES} == FIGURES
+        assert story["notices_held"] > story["notices_published"] > 300
+        for name in (
+            "in_flight_at_kill", "duplicates_offered", "tampered_refused", "backlog_while_cut",
+        ):  # fmt: skip
+            assert story[name] > 0, name
+
+    def test_seconds(self, told: Told) -> None:
+        """It is told within a minute."""
+        assert story_of(told)["seconds"] < 60
+
+    def test_audit(self, told: Told) -> None:
+        """The independent auditor agrees."""
+        auditor = PROJECT / "tests" / "acceptance" / "audit.py"
+        done = subprocess.run(
+            [sys.executable, str(auditor), str(told.folder)],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_nobody_is_left(self, told: Told) -> None:
+        """No process holds a home any more, and no socket is left."""
+        assert not list(told.folder.glob("nodes/*/control.sock"))
+        assert len(list(told.folder.glob("nodes/*/log.db"))) == 63
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("empty.md", b"", "empty"),
+        ("blank.md", b"\n \n\xef\xbb\xbf", "empty"),
+        ("large.md", "长".encode() * 30_000, "65,536"),
+        ("gbk.txt", "停水通知：明天停水".encode("gb18030"), "GBK"),
+        ("utf16.txt", "停水通知".encode("utf-16"), "UTF-16"),
+        ("picture.png", b"\x89PNG\0\0", "not a text file"),
+    ],
+)
+def test_refuses_notice(name: str, data: bytes, says: str, tmp_path: Path) -> None:
+    """A file that cannot be a notice is refused in a line, before anything is started."""
+    file = tmp_path / name
+    file.write_bytes(data)
+    done = tell(tmp_path / "story", STORY_NOTICE=str(file))
+    assert done.returncode != 0
+    assert says in done.stderr
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+    assert not (tmp_path / "story").exists()
+
+
+def test_refuses_missing_notice(tmp_path: Path) -> None:
+    """So are a missing file and a folder."""
+    for file in (tmp_path / "missing.md", tmp_path):
+        with pytest.raises(InvalidError, match=r"cannot be read|is no file"):
+            chosen_notice(str(file))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "\ufeff# 停水\r\n\r\n明天停水。\r\n".encode(),
+        "\n\n停水\n明天停水。".encode(),
+        "# 停水 #\n\n明天停水。\n".encode(),
+    ],
+)
+def test_takes_notice(data: bytes, tmp_path: Path) -> None:
+    """Byte order mark, line ends, blank lines and headings are no obstacle."""
+    (tmp_path / "a.md").write_bytes(data)
+    assert chosen_notice(str(tmp_path / "a.md")) == ("停水", "明天停水。")
+
+
+def test_leaves_other_folders_alone(tmp_path: Path) -> None:
+    """A folder with something else in it is not wiped."""
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = tell(tmp_path)
+    assert done.returncode != 0
+    assert "holds something else" in done.stderr
+    assert (tmp_path / "thesis.txt").exists()
+
+
+class TestDistrict:
+    """The divisions."""
+
+    def test_built_in(self) -> None:
+        """杜集区 has 6 towns and 56 villages, each with a short label of its own."""
+        district = read_district()
+        everybody = district.everybody
+        assert (district.top.label, len(district.towns), len(district.villages)) == (
+            "杜集区",
+            6,
+            56,
+        )
+        assert len({division.label for division in everybody}) == len(everybody) == 63
+        assert max(len(division.label) for division in everybody) <= 12
+        assert all(division.code.startswith(division.parent) for division in everybody)
+
+    @pytest.mark.parametrize(
+        ("name", "short"),
+        [
+            ("沈集村委会", "沈集村"),
+            ("徐暨村村委会", "徐暨村"),
+            ("刘庄社区居委会", "刘庄社区"),
+            ("东湖社区居民委员会", "东湖社区"),
+            ("河东街道办事处", "河东街道"),
+            ("高岳街道", "高岳街道"),
+            ("村委会", "村委会"),
+        ],
+    )
+    def test_short_name(self, name: str, short: str) -> None:
+        """A label is what people say."""
+        assert short_name(name) == short
+
+    def test_namesakes(self, tmp_path: Path) -> None:
+        """Two villages of one name get their town's before it, or their codes behind it."""
+        rows = "10,区,district,\n1001,甲镇,town,10\n1002,乙镇,town,10\n"
+        rows += "100101,刘庄村委会,village,1001\n100201,刘庄村委会,village,1002\n"
+        rows += "100202,王庄村委会,village,1002\n100203,王庄村,village,1002\n"
+        labels = [village.label for village in self.read(rows, tmp_path).villages]
+        assert labels == [
+            "甲镇刘庄村", "乙镇刘庄村", "乙镇王庄村（100202）", "乙镇王庄村（100203）",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("rows", "says"),
+        [
+            ("", "0 districts"),
+            ("10,区,district,\n11,市,district,\n", "2 districts"),
+            ("10,区,district,\n1001,镇,town,10\n1001,镇,town,10\n", "listed twice"),
+            ("10,区,district,\n1101,镇,town,10\n", "below its parent"),
+            ("10,区,district,\n100101,村,village,10\n", "below its parent"),
+            ("10,区,country,\n", "line 2"),
+            ("1x,区,district,\n", "line 2"),
+            ("10,,district,\n", "no name"),
+            ("10,区\n", "line 2"),
+        ],
+    )
+    def test_refuses(self, rows: str, says: str, tmp_path: Path) -> None:
+        """A table that is no district is refused in a line."""
+        with pytest.raises(InvalidError, match=says):
+            self.read(rows, tmp_path)
+
+    def test_refuses_other_files(self, tmp_path: Path) -> None:
+        """So are other columns, other encodings and no file at all."""
+        file = tmp_path / "d.csv"
+        with pytest.raises(InvalidError, match="cannot be read"):
+            read_district(file)
+        file.write_text("a,b\n1,2\n")
+        with pytest.raises(InvalidError, match="columns"):
+            read_district(file)
+        file.write_bytes(HEADER.encode() + "10,杜集区,district,\n".encode("gb18030"))
+        with pytest.raises(InvalidError, match="UTF-8"):
+            read_district(file)
+
+    def test_cast(self) -> None:
+        """The parts are played by two towns and villages of theirs."""
+        district = read_district()
+        cast = cast_for(district)
+        assert cast.cut.parent == cast.lossy.parent == cast.town.code != cast.killed.code
+        assert cast.altered.parent == cast.killed.code
+        small = district_of([d for d in district.everybody if d.level != Level.VILLAGE])
+        with pytest.raises(InvalidError, match="two towns"):
+            cast_for(small)
+
+    @staticmethod
+    def read(rows: str, folder: Path) -> District:
+        """Return the district that ``rows`` describe."""
+        (folder / "d.csv").write_text(HEADER + rows, "utf-8")
+        return read_district(folder / "d.csv")
+
+
+def test_free_ports() -> None:
+    """A taken port moves the block beyond it."""
+    (base,) = free_ports(1, PORT_BASE + 500)
+    with closing(socket(AF_INET, SOCK_STREAM)) as taken:
+        taken.bind(("127.0.0.1", base))
+        taken.listen()
+        assert free_ports(3, base - 1).start > base
+    with pytest.raises(UnavailableError):
+        free_ports(70_000, 1024)
+
+
+def test_bad_port_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port base that is no port is refused."""
+    monkeypatch.setenv("SANJI_PORT_BASE", "many")
+    with pytest.raises(InvalidError, match="SANJI_PORT_BASE"):
+        free_ports(1)
+
+
+def test_unequal_feeds() -> None:
+    """A holder that lacks a feed or holds another head is noticed; custody may differ."""
+    one = {"feed": "34/00000000/ordinary/34*", "count": 2, "rid": "aa"}
+    lane = {"feed": "34/00000000/custody/34*", "count": 2, "rid": "aa"}
+    other = {**one, "rid": "bb"}
+    assert not unequal_feeds({"34": {"heads": [one, lane]}, "3401": {"heads": [one]}})
+    assert unequal_feeds({"34": {"heads": [one]}, "3401": {"heads": [other]}}) == [one["feed"]]
+    assert unequal_feeds({"34": {"heads": [one]}, "3401": {"heads": []}}) == [one["feed"]]
+
+
+def test_failed_expectations() -> None:
+    """Each figure that is not as it must be is named."""
+    good = dict.fromkeys(
+        ("notices_published", "in_flight_at_kill", "duplicates_offered", "tampered_refused",
+         "backlog_while_cut"), 1,
+    ) | FIGURES  # fmt: skip
+    assert failed_expectations(good) == []
+    assert failed_expectations(good | {"lost": 1}) == ["lost is 1, not 0"]
+    assert failed_expectations(good | {"tampered_refused": 0}) == ["tampered_refused is 0"]
+    short = failed_expectations(good | {"answers_at_village": 1})
+    assert short == ["answers_at_village is 1 of 2 filed"]
+
+
+async def test_processes_come_and_go(tmp_path: Path) -> None:
+    """A process can be killed and started again, and stops in order."""
+    supervisor = Supervisor(tmp_path)
+    first = await supervisor.start("one")
+    await supervisor.start("two")
+    try:
+        await first.kill()
+        with pytest.raises(UnavailableError, match="gone"):
+            await asyncio.wait_for(first.order("counters", code="1"), 5)
+        again = await supervisor.start("one")
+        with pytest.raises(UnavailableError):
+            await again.order("cable", code="34", faults={"sharks": 1})
+        assert supervisor.failures() == []
+    finally:
+        assert await supervisor.stop() == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_leaves_no_orphans(how: signal.Signals) -> None:
+    """However the story ends, no process of it lives on."""
+    folder = Path(tempfile.mkdtemp(prefix="story"))
+    around = os.environ | {"STORY_DIR": str(folder), "SANJI_PORT_BASE": str(PORT_BASE + 200)}
+    story = subprocess.Popen(
+        [sys.executable, "-m", "demo.story"], cwd=PROJECT, env=around,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        until(lambda: len(list(folder.glob("nodes/*/control.sock"))) >= 3)
+        story.send_signal(how)
+        _, said = story.communicate(timeout=40)
+        until(lambda: not list(folder.glob("nodes/*/control.sock")))
+        assert story.returncode != 0
+        assert said == ("" if how == signal.SIGKILL else "story: interrupted.\n")
+    finally:
+        story.kill()
+        story.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def until(done: Any, seconds: float = 40.0) -> None:
+    """Wait for another process."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.1)
