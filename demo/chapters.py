@@ -21,7 +21,6 @@ ASKS_AT_ONCE: Final = 24
 IN_FLIGHT_WANTED: Final = 20
 SLOW_SECONDS: Final = 0.4
 LOSSY_NOTICES: Final = 8
-LOSSY_ROUNDS_MAX: Final = 3
 LOSSY_SECONDS: Final = 8.0
 PAUSE_SECONDS: Final = 0.15
 
@@ -128,37 +127,48 @@ async def both_are_answered(plot: Plot) -> None:
 
 
 async def a_line_is_bad(plot: Plot) -> None:
-    """Half the frames of a line are lost, some come twice; a record is altered on another."""
-    stage, cast = plot.stage, plot.cast
-    for number in range(1, LOSSY_ROUNDS_MAX + 1):
-        await _through_the_bad_line(plot, number)
-        if await _counter(stage, (cast.lossy, cast.town), "duplicates_offered"):
-            break
+    """Half the frames of a line are lost, then all come twice; elsewhere a record is altered."""
+    await _half_are_lost(plot)
+    await _all_come_twice(plot)
     await _alter_one(plot)
 
 
-async def _through_the_bad_line(plot: Plot, number: int) -> None:
+async def _half_are_lost(plot: Plot) -> None:
     """Publish to the village behind the bad line; what is not through in time comes afterwards."""
     stage, lossy = plot.stage, plot.cast.lossy
     before = await _fates(plot)
-    await stage.cable(lossy, loss=0.5, duplicate=0.3)
+    await stage.cable(lossy, loss=0.5)
     rids = []
-    for each in range(1, LOSSY_NOTICES + 1):
-        title = f"线路不好时的通知 {number}-{each}"
+    for number in range(1, LOSSY_NOTICES + 1):
+        title = f"线路不好时的通知第{number}号"
         rids.append(await _publish(plot, (title, RURAL[1]), to=lossy.code))
         await asyncio.sleep(PAUSE_SECONDS)  # so that they travel in frames of their own
-    # Chance decides how long a line like this takes. The story has a minute.
+    # Chance decides how long such a line takes; the story has a minute.
     crossed = await stage.held_within(rids, lossy, LOSSY_SECONDS)
     after = await _fates(plot)
-    await stage.cable(lossy, loss=0.0, duplicate=0.0)
-    lost = after["lost"] - before["lost"]
-    passed = after["passed"] - before["passed"] - after["duplicated"] + before["duplicated"]
+    await stage.cable(lossy, loss=0.0)
+    lost, passed = (after[fate] - before[fate] for fate in ("lost", "passed"))
     if not lost:
         raise StoryError(f"no frame was lost on the line of {lossy.label}.")
     plot.say(f"On the line of {lossy.label} {lost} of {lost + passed} frames are lost;")
     plot.say(f"{crossed} of {len(rids)} notices cross it all the same within {LOSSY_SECONDS:g} s.")
     await stage.until_held(rids, [lossy], "all notices arrive once the bad line is mended")
     plot.say("Then it is mended: all have arrived.")
+
+
+async def _all_come_twice(plot: Plot) -> None:
+    stage, lossy = plot.stage, plot.cast.lossy
+    ends = (lossy, plot.cast.town)
+    await stage.cable(lossy, duplicate=1.0)
+    rid = await _publish(plot, ("线路重复时的通知", RURAL[1]), to=lossy.code)
+
+    async def offered() -> int:
+        return await _counter(stage, ends, "duplicates_offered")
+
+    found = await stage.until("a record is offered twice", offered)
+    await stage.until_held([rid], [lossy], "the notice arrives over the stuttering line")
+    await stage.cable(lossy, duplicate=0.0)
+    plot.say(f"Then every frame on it comes twice. Records offered again: {found}.")
 
 
 async def _fates(plot: Plot) -> Counter[str]:

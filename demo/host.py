@@ -173,10 +173,11 @@ class _Host:
                 await stopping.wait()
         except Exception as error:  # noqa: BLE001 - a dead node must not look like a slow one
             traceback.print_exc()
+            first = first_of(error)
             if ready.done():
-                self._tell({"failed": f"{home.path.name}: {type(error).__name__}: {error}"})
+                self._tell({"failed": f"{home.path.name}: {type(first).__name__}: {first}"})
             else:
-                ready.set_exception(error)
+                ready.set_exception(first)
 
     async def _cable(self, code: str, faults: dict[str, Any]) -> None:
         """Set faults of the line between ``code`` and its parent."""
@@ -190,6 +191,13 @@ class _Host:
     async def _counters(self, code: str) -> dict[str, int]:
         """Return how many frames of that line met which fate."""
         return {fate.value: count for fate, count in self._nodes[code].cable.counters.items()}
+
+
+def first_of(error: Exception) -> Exception:
+    """Return the error that ended the others of its group."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _addressed(node: Node) -> None:

@@ -24,19 +24,22 @@ from rich.table import Table
 from demo import figures
 from demo.chapters import CHAPTERS
 from demo.district import BUILT_IN, District, read_district
+from demo.host import first_of
 from demo.plot import RURAL, Cast, Plot, cast_for
 from demo.stage import Stage, StoryError
 from demo.supervisor import on_terminate
 from shared.domain.notices.rules import read_notice
 from shared.errors import InvalidError, RefusedError, SanjiError
 
+DEFAULT_FOLDER: Final = "build/story"
 MARK: Final = ".sanji-story"
-"""Stands in a folder that a story made: only such a folder is ever wiped."""
+"""Stands in a folder that a story made: of others only the default one is ever wiped."""
 
 STORY_SECONDS_MAX: Final = 240.0
 AUDIT_SECONDS_MAX: Final = 120.0
 NOTICE_FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 AUDIT_FILE: Final = Path(__file__).parent.parent / "tests" / "acceptance" / "audit.py"
+VARIABLES: Final = "Set STORY_NOTICE, STORY_DIVISIONS or STORY_DIR in the environment."
 FAILED: Final = 1
 INTERRUPTED: Final = 130
 
@@ -46,11 +49,11 @@ def main() -> int:
     console = Console(highlight=False, soft_wrap=True)
     try:
         if sys.argv[1:]:
-            raise InvalidError("the story takes no arguments.", advice=str(__doc__).split("\n")[2])
+            raise InvalidError("the story takes no arguments.", advice=VARIABLES)
         notice = chosen_notice(os.environ.get("STORY_NOTICE", ""))
         district = read_district(Path(os.environ.get("STORY_DIVISIONS") or BUILT_IN))
         cast = cast_for(district)
-        with prepared(Path(os.environ.get("STORY_DIR") or "build/story")) as folder:
+        with prepared(Path(os.environ.get("STORY_DIR") or DEFAULT_FOLDER)) as folder:
             asyncio.run(tell(district, cast, folder, notice, console))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _fail("interrupted.", INTERRUPTED)
@@ -94,7 +97,8 @@ def prepared(folder: Path) -> Iterator[Path]:
     """
     folder = folder.absolute()
     try:
-        if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        ours = folder == Path(DEFAULT_FOLDER).absolute() or (folder / MARK).exists()
+        if not ours and folder.exists() and any(folder.iterdir()):
             raise RefusedError(f"{folder} holds something else.", advice="Set STORY_DIR.")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = (folder / MARK).open("a")
@@ -145,7 +149,7 @@ async def tell(
     except TimeoutError:
         raise StoryError(f"the story took longer than {STORY_SECONDS_MAX:g} s.") from None
     except ExceptionGroup as group:
-        raise _first(group) from group
+        raise first_of(group) from group
     finally:
         forced = await plot.stage.supervisor.stop()
     if forced:
@@ -158,14 +162,6 @@ async def _chapters(plot: Plot, started: float) -> None:
         at = time.monotonic() - started
         plot.console.print(f"[bold]{number}. {title}[/bold] [dim]{at:.1f} s[/dim]")
         await chapter(plot)
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    """Return the error that ended the others."""
-    error: Exception | BaseExceptionGroup[Exception] = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 async def _check(plot: Plot, started: float) -> None:

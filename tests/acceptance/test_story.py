@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from socket import AF_INET, SOCK_STREAM, socket
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -27,7 +27,8 @@ from shared.errors import InvalidError, UnavailableError
 from shared.record.feed import Level
 
 PROJECT = Path(__file__).parents[2]
-PORT_BASE = 24400
+# Each worker of the test run has ports of its own.
+PORT_BASE = 24400 + 400 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 HEADER = "code,name,level,parent\n"
 FIGURES = {
     "nodes": 63,
@@ -41,13 +42,6 @@ FIGURES = {
 }
 
 
-class Told(NamedTuple):
-    """A story that was told."""
-
-    folder: Path
-    done: subprocess.CompletedProcess[str]
-
-
 def tell(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the story as ``make story`` does."""
     around = {name: value for name, value in os.environ.items() if not name.startswith("STORY_")}
@@ -58,62 +52,41 @@ def tell(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def told() -> Iterator[Told]:
-    """Tell the story once; the path is short, because a Unix socket's has to be."""
-    folder = Path(tempfile.mkdtemp(prefix="story"))
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder with a short path, because a Unix socket's has to be short."""
+    made = Path(tempfile.mkdtemp(prefix="story"))
     try:
-        yield Told(folder, tell(folder))
+        yield made
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(made, ignore_errors=True)
 
 
-def story_of(told: Told) -> dict[str, Any]:
-    """Return the figures."""
-    return dict(json.loads((told.folder / "story.json").read_text("utf-8")))
+@pytest.mark.slow
+def test_whole(folder: Path) -> None:
+    """The whole district: it ends well within a minute, its figures and the audit agree."""
+    done = tell(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    story = dict(json.loads((folder / "story.json").read_text("utf-8")))
+    assert {name: story[name] for name in FIGURES} == FIGURES
+    assert story["notices_held"] > story["notices_published"] > 300
+    faults = ("in_flight_at_kill", "duplicates_offered", "tampered_refused", "backlog_while_cut")
+    assert all(story[fault] > 0 for fault in faults), story
+    assert story["seconds"] < 60
+    check_left_behind(folder)
 
 
-# One process tells it once for all of these.
-whole = [pytest.mark.slow, pytest.mark.xdist_group("story")]
-
-
-class TestWhole:
-    """The whole district."""
-
-    pytestmark = whole
-
-    def test_ends_well(self, told: Told) -> None:
-        """It fulfils all its own expectations."""
-        assert told.done.returncode == 0, told.done.stdout + told.done.stderr
-        assert told.done.stderr == ""
-
-    def test_figures(self, told: Told) -> None:
-        """All that is known beforehand is as expected, and no fault was left untried."""
-        story = story_of(told)
-        assert {name: story[name] for name in FIGURES} == FIGURES
-        assert story["notices_held"] > story["notices_published"] > 300
-        for name in (
-            "in_flight_at_kill", "duplicates_offered", "tampered_refused", "backlog_while_cut",
-        ):  # fmt: skip
-            assert story[name] > 0, name
-
-    def test_seconds(self, told: Told) -> None:
-        """It is told within a minute."""
-        assert story_of(told)["seconds"] < 60
-
-    def test_audit(self, told: Told) -> None:
-        """The independent auditor agrees."""
-        auditor = PROJECT / "tests" / "acceptance" / "audit.py"
-        done = subprocess.run(
-            [sys.executable, str(auditor), str(told.folder)],
-            capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def test_nobody_is_left(self, told: Told) -> None:
-        """No process holds a home any more, and no socket is left."""
-        assert not list(told.folder.glob("nodes/*/control.sock"))
-        assert len(list(told.folder.glob("nodes/*/log.db"))) == 63
+def check_left_behind(folder: Path) -> None:
+    """The auditor agrees when it is run again; no process holds a home, no socket is left."""
+    assert not list(folder.glob("nodes/*/control.sock"))
+    assert len(list(folder.glob("nodes/*/log.db"))) == 63
+    auditor = PROJECT / "tests" / "acceptance" / "audit.py"
+    audit = subprocess.run(
+        [sys.executable, str(auditor), str(folder)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert audit.returncode == 0, audit.stdout + audit.stderr
 
 
 @pytest.mark.parametrize(
@@ -318,9 +291,8 @@ async def test_processes_come_and_go(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_leaves_no_orphans(how: signal.Signals) -> None:
+def test_leaves_no_orphans(how: signal.Signals, folder: Path) -> None:
     """However the story ends, no process of it lives on."""
-    folder = Path(tempfile.mkdtemp(prefix="story"))
     around = os.environ | {"STORY_DIR": str(folder), "SANJI_PORT_BASE": str(PORT_BASE + 200)}
     story = subprocess.Popen(
         [sys.executable, "-m", "demo.story"], cwd=PROJECT, env=around,
@@ -336,7 +308,6 @@ def test_leaves_no_orphans(how: signal.Signals) -> None:
     finally:
         story.kill()
         story.wait()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def until(done: Any, seconds: float = 40.0) -> None:

@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--count", type=int, default=100, help="how many histories")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes play")
+    parser.add_argument("--first", action="store_true", help="stop at the first that fails")
     parser.add_argument("--story", action="store_true", help="print the operations of each history")
     given = parser.parse_args()
 
@@ -32,6 +33,8 @@ def main() -> int:
             totals.add(outcome.totals)
             _tell(console, outcome, with_story=given.story)
             progress.advance(task)
+            if given.first and totals.failures:
+                break
     print(totals.line())
     return 1 if totals.failures else 0
 

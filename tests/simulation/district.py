@@ -32,6 +32,8 @@ ROOT: Final = "340602"
 TOWNS: Final = tuple(f"{ROOT}10{number}" for number in range(4))
 VILLAGES: Final = tuple(f"{town}20{number}" for town in TOWNS for number in range(4))
 START_MS: Final = 1_764_000_000_000
+FRAMES_MAX: Final = 100_000
+"""More in one history is a quarrel that never ends: a history has about 5,000."""
 
 DAY: Final = 86_400.0
 HOUR: Final = 3_600.0
@@ -85,16 +87,21 @@ class Watch:
         frames: Frames of each link since they were last cleared.
         crossed: How often each record (link, feed, seq) went over a link.
         digest: Of all frames in their order.
+        total: Frames of all links, whatever became of them.
     """
 
     frames: Counter[str] = field(default_factory=Counter)
     crossed: Counter[tuple[str, tuple[Any, ...], int]] = field(default_factory=Counter)
     digest: Any = field(default_factory=hashlib.sha256)
+    total: int = 0
 
     def observer(self, link: str) -> OnFrame:
         """Return who watches the cable of the node ``link`` to its parent."""
 
         def observe(direction: Direction, fate: Fate, frame: bytes) -> None:
+            self.total += 1
+            if self.total > FRAMES_MAX:
+                raise RuntimeError(f"{link} and its parent never come to rest")
             self.digest.update(f"{link} {direction} {fate}".encode())
             self.digest.update(frame)
             if fate is not Fate.PASSED:

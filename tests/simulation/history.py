@@ -178,6 +178,8 @@ class History:
         except SanjiError:
             return  # nothing was promised
         self._promise(written)
+        if written.record.header.feed.epoch in host.distrusted:
+            self.district.report(f"{host.code} goes on in an epoch of which a backup was put back")
 
     def _promise(self, written: Written) -> None:
         self.totals.records += 1

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Final, cast
 
 from broker.cable import Cable
 from broker.memory import MemoryHub
+from shared.app.compose import is_trusted
 from shared.domain.catalogue import KINDS
 from shared.errors import StorageError
 from shared.log.store import Batch, FeedState
 from shared.node.author import Draft, Written
-from shared.node.home import Identity, Keys
+from shared.node.home import Home, Identity, Keys, Marker, machine_id
 from shared.node.node import Node, Surroundings
 from shared.record.feed import Feed, is_holder
 from shared.trust.keys import SigningKey
@@ -29,6 +30,16 @@ def address_of(code: str) -> str:
     return "memory:" + code
 
 
+@dataclass(frozen=True)
+class _Beside:
+    """As much of a home as has to do with the marker."""
+
+    kept: tuple[bytes, int]
+
+    def marker(self) -> Marker:
+        return Marker(self.kept[0].hex(), self.kept[1], machine_id())
+
+
 class Host:
     """One box and whoever looks after it.
 
@@ -40,6 +51,7 @@ class Host:
         marker: Epoch and number of own records as they stand beside the database.
         liar: Its carrier, which can be made to lie.
         heads: The highest head seen of each feed since the last restore.
+        distrusted: Epochs in which it must not write again, since a backup of them was put back.
         crashes: How often it died.
     """
 
@@ -60,6 +72,7 @@ class Host:
         self.node: Node | None = None
         self.marker = NO_MARKER
         self.heads: dict[Feed, FeedState] = {}
+        self.distrusted: set[bytes] = set()
         self.crashes = 0
         self.changes = 0
         self._around = replace(around, on_commit=self._mark)
@@ -138,6 +151,8 @@ class Host:
         self.heads.clear()
         if not noticed:
             self.marker = backup[1]
+        elif backup[1] != self.marker:
+            self.distrusted.add(backup[1][0])
 
     def backup(self) -> tuple[object, tuple[bytes, int]]:
         """Return a copy of disk and marker."""
@@ -170,9 +185,8 @@ class Host:
             self._report(f"{self.code} broke: {life.exception()!r}")
 
     def _is_trusted(self, node: Node) -> bool:
-        """Compare the marker as ``shared.app.compose`` does."""
-        epoch, records = self.marker
-        return epoch == node.log.epoch and records <= node.author.own_records()
+        """Compare the marker as a real box does."""
+        return is_trusted(cast("Home", _Beside(self.marker)), node)
 
     def _mark(self, epoch: bytes, records: int) -> None:
         self.marker = epoch, records
