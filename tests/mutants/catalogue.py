@@ -1,0 +1,222 @@
+"""The planted faults: where, what stands there, what is put instead, and who must notice.
+
+A fault is caught by a named test where one is quick; the rest are caught by histories of the
+simulation, which are the only place where they show.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One planted fault.
+
+    Attributes:
+        name: What goes wrong.
+        file: Where, from the root of the project.
+        old: The text that stands there, exactly once.
+        new: What is put in its place.
+        tests: pytest ids; one that fails is enough.
+        seeds: Without ``tests``: the first seed and the number of histories to play.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = ()
+    seeds: tuple[int, int] = (1, 40)
+
+
+ACCEPT: Final = "shared/log/accept.py"
+AUTHOR: Final = "shared/node/author.py"
+CONVERSATION: Final = "shared/node/conversation.py"
+FRAMES: Final = "shared/link/frames.py"
+LOG: Final = "shared/log/log.py"
+SESSION: Final = "shared/link/session.py"
+ACCEPT_TESTS: Final = "tests/unit/log/test_accept.py"
+
+MUTANTS: Final = (
+    Mutant(
+        "the author answers before the commit",
+        AUTHOR,
+        "                    await self._log.append(batch)\n",
+        "                    [one.answer.set_result(result) for one, result in done]\n"
+        "                    await self._log.append(batch)\n",
+    ),
+    Mutant(
+        "the log believes a batch before it is flushed",
+        LOG,
+        "        await self.store.commit(trial.batch)\n",
+        "        self.feeds.update(trial.feeds)\n        await self.store.commit(trial.batch)\n",
+    ),
+    Mutant(
+        "authority is not looked at",
+        "shared/trust/authority.py",
+        "        if not any(reach in row.reaches and feed.lane in row.lanes for row in rows):\n",
+        "        if not rows and reach:\n",
+        tests=("tests/unit/trust/test_authority.py",),
+    ),
+    Mutant(
+        "a gap is accepted",
+        ACCEPT,
+        '        late_start = run.feed.lane == "custody" and in_order\n',
+        "        late_start = in_order\n",
+        tests=(ACCEPT_TESTS,),
+    ),
+    Mutant(
+        "custody begins late although a frame was lost",
+        ACCEPT,
+        '        late_start = run.feed.lane == "custody" and in_order\n',
+        '        late_start = run.feed.lane == "custody"\n',
+        tests=(ACCEPT_TESTS,),
+    ),
+    Mutant(
+        "a record without a good signature is accepted",
+        ACCEPT,
+        "        if _signed(records[count - 1], key):\n",
+        "        if records[count - 1].header:\n",
+        tests=(ACCEPT_TESTS,),
+    ),
+    Mutant(
+        "in the trust lane one signature vouches for all",
+        ACCEPT,
+        'each=run.feed.lane == "trust")',
+        "each=False)",
+        tests=(ACCEPT_TESTS,),
+    ),
+    Mutant(
+        "a fork is taken for a repetition",
+        ACCEPT,
+        "    if difference is not None:\n",
+        "    if difference is not None and difference < 0:\n",
+        tests=(ACCEPT_TESTS,),
+    ),
+    Mutant(
+        "the body is not compared with its hash",
+        "shared/record/run.py",
+        "        check_body(record)\n",
+        "        check_body  # noqa: B018\n",
+        tests=("tests/unit/record/test_run.py",),
+    ),
+    Mutant(
+        "Heads of anybody are believed",
+        FRAMES,
+        "    if not any(key.verifies(envelope, HEADS_AAD) for key in keys):\n",
+        "    if not envelope:\n",
+        tests=("tests/unit/link/test_frames.py",),
+    ),
+    Mutant(
+        "views follow the authors' clocks",
+        "shared/domain/projection.py",
+        "    return fact.level, fact.feed.key, fact.seq, fact.rid\n",
+        "    return fact.claimed_at_ms, fact.feed.key, fact.seq, fact.rid\n",
+        tests=("tests/unit/domain/test_projection.py",),
+    ),
+    Mutant(
+        "what goes down is relayed to those beside",
+        "shared/record/feed.py",
+        'audience.endswith("*") and node.startswith(code))',
+        'audience.endswith("*"))',
+        tests=("tests/property/test_holders.py", "tests/unit/record/test_feed.py"),
+    ),
+    Mutant(
+        "a link offers what the neighbour is not entitled to",
+        SESSION,
+        "        if not (is_holder(feed, self.me) and is_holder(feed, self.peer)):\n",
+        "        if not is_holder(feed, self.me):\n",
+    ),
+    Mutant(
+        "custody is stated of custody",
+        "shared/domain/custody/rules.py",
+        '        if feed.lane == "custody":\n            return\n        if feed.author',
+        "        if feed.author",
+        tests=("tests/unit/domain/test_custody_rules.py",),
+    ),
+    Mutant(
+        "what is under way is sent again",
+        SESSION,
+        "        first = max(entry.count if entry else 0, self._under_way(feed))\n",
+        "        first = entry.count if entry else 0\n",
+    ),
+    Mutant(
+        "a chunk that the neighbour has not seen counts as answered",
+        SESSION,
+        "        answered = {n: f for n, f in self._flights.items() if n <= heads.seen}\n",
+        "        answered = dict(self._flights)\n",
+    ),
+    Mutant(
+        "what the neighbour sent is sent back",
+        SESSION,
+        "            if known is None or known.count < run.end:\n",
+        "            if known is not None and known.count > run.end:\n",
+    ),
+    Mutant(
+        "a refused run is sent for ever",
+        SESSION,
+        "            stall.answers += 1\n",
+        "            stall.answers += 0\n",
+    ),
+    Mutant(
+        "a feed that was refused twice is never tried again",
+        SESSION,
+        "            if stall.until is not None and now >= stall.until:\n",
+        "            if stall.until is not None and now < 0:\n",
+    ),
+    Mutant(
+        "a lost answer is never asked for",
+        SESSION,
+        "        if missed is not None and now >= missed:\n",
+        "        if missed is not None and now < 0:\n",
+    ),
+    Mutant(
+        "the session of a restarted neighbour is not noticed",
+        SESSION,
+        "        if session != self._peer_session:\n",
+        "        if not self._peer_session:\n",
+    ),
+    Mutant(
+        "the marker is ignored",
+        "shared/app/compose.py",
+        "        and marker.records <= node.author.own_records()\n",
+        "        and marker.records >= 0\n",
+    ),
+    Mutant(
+        "doubt opens no new epoch",
+        LOG,
+        "        self.doubt |= trial.doubt\n",
+        "        self.doubt |= trial.doubt and not self.epoch\n",
+    ),
+    Mutant(
+        "the trunk of a forked feed ends above the difference",
+        LOG,
+        "        trial.batch.cuts.append((feed, count))\n",
+        "        trial.batch.cuts.append((feed, count + 1))\n",
+    ),
+    Mutant(
+        "who hears of a fork early misses what lies below",
+        LOG,
+        "        if fork is None or not run.first_seq",
+        "        if fork or not run.first_seq",
+    ),
+    Mutant(
+        "a branch of a fork is thrown away",
+        LOG,
+        "        trial.batch.aside.extend(branch)\n",
+        "        trial.batch.aside.extend(branch[:0])\n",
+    ),
+    Mutant(
+        "a full disk is not told to the neighbour",
+        CONVERSATION,
+        "            self.session.full([run.feed for run in chunk.runs], now)\n",
+        "            _ = now\n",
+    ),
+    Mutant(
+        "an author does not look at its own signature",
+        AUTHOR,
+        "        if not self._key.public.verifies(record.envelope, RECORD_AAD):\n",
+        "        if not record.envelope:\n",
+        tests=("tests/mutants/test_author.py",),
+    ),
+)
