@@ -22,7 +22,7 @@ from rich.table import Table
 from tests.mutants.catalogue import MUTANTS, Mutant
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SECONDS_MAX: Final = 180
+SECONDS_MAX: Final = 120
 """A mutant that hangs is caught too."""
 
 WORKERS: Final = 2

@@ -31,7 +31,6 @@ class Mutant:
 
 ACCEPT: Final = "shared/log/accept.py"
 AUTHOR: Final = "shared/node/author.py"
-CONVERSATION: Final = "shared/node/conversation.py"
 FRAMES: Final = "shared/link/frames.py"
 LOG: Final = "shared/log/log.py"
 SESSION: Final = "shared/link/session.py"
@@ -44,6 +43,7 @@ MUTANTS: Final = (
         "                    await self._log.append(batch)\n",
         "                    [one.answer.set_result(result) for one, result in done]\n"
         "                    await self._log.append(batch)\n",
+        seeds=(2, 40),
     ),
     Mutant(
         "the log believes a batch before it is flushed",
@@ -139,18 +139,21 @@ MUTANTS: Final = (
         SESSION,
         "        first = max(entry.count if entry else 0, self._under_way(feed))\n",
         "        first = entry.count if entry else 0\n",
+        seeds=(4, 40),
     ),
     Mutant(
         "a chunk that the neighbour has not seen counts as answered",
         SESSION,
         "        answered = {n: f for n, f in self._flights.items() if n <= heads.seen}\n",
         "        answered = dict(self._flights)\n",
+        seeds=(4, 40),
     ),
     Mutant(
         "what the neighbour sent is sent back",
         SESSION,
         "            if known is None or known.count < run.end:\n",
         "            if known is not None and known.count > run.end:\n",
+        seeds=(4, 40),
     ),
     Mutant(
         "a refused run is sent for ever",
@@ -161,20 +164,9 @@ MUTANTS: Final = (
     Mutant(
         "a feed that was refused twice is never tried again",
         SESSION,
-        "            if stall.until is not None and now >= stall.until:\n",
-        "            if stall.until is not None and now < 0:\n",
-    ),
-    Mutant(
-        "a lost answer is never asked for",
-        SESSION,
-        "        if missed is not None and now >= missed:\n",
-        "        if missed is not None and now < 0:\n",
-    ),
-    Mutant(
-        "the session of a restarted neighbour is not noticed",
-        SESSION,
-        "        if session != self._peer_session:\n",
-        "        if not self._peer_session:\n",
+        "                stall.until = now + stall.pause\n",
+        "                stall.until = None\n",
+        seeds=(17, 40),
     ),
     Mutant(
         "the marker is ignored",
@@ -187,30 +179,35 @@ MUTANTS: Final = (
         LOG,
         "        self.doubt |= trial.doubt\n",
         "        self.doubt |= trial.doubt and not self.epoch\n",
+        seeds=(11, 40),
     ),
     Mutant(
         "the trunk of a forked feed ends above the difference",
         LOG,
         "        trial.batch.cuts.append((feed, count))\n",
         "        trial.batch.cuts.append((feed, count + 1))\n",
+        tests=("tests/mutants/test_forks.py",),
     ),
     Mutant(
         "who hears of a fork early misses what lies below",
         LOG,
         "        if fork is None or not run.first_seq",
-        "        if fork or not run.first_seq",
+        "        if fork is None or run.feed or not run.first_seq",
+        tests=("tests/mutants/test_forks.py",),
+    ),
+    Mutant(
+        "a proof above two branches cuts the trunk too high",
+        LOG,
+        "    return proof.seq - (len(prevs) - 1)\n",
+        "    return proof.seq - (len(prevs) - len(prevs))\n",
+        tests=("tests/mutants/test_forks.py",),
     ),
     Mutant(
         "a branch of a fork is thrown away",
         LOG,
         "        trial.batch.aside.extend(branch)\n",
         "        trial.batch.aside.extend(branch[:0])\n",
-    ),
-    Mutant(
-        "a full disk is not told to the neighbour",
-        CONVERSATION,
-        "            self.session.full([run.feed for run in chunk.runs], now)\n",
-        "            _ = now\n",
+        tests=("tests/mutants/test_forks.py",),
     ),
     Mutant(
         "an author does not look at its own signature",

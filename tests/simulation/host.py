@@ -104,7 +104,7 @@ class Host:
         self._note(node, tuple(node.log.feeds))
         node.log.subscribe(lambda feeds: self._note(node, feeds))
         self._life = asyncio.create_task(self._live(node, linked=linked), name=self.code)
-        self._life.add_done_callback(self._ended)
+        self._life.add_done_callback(lambda life: self._ended(node, life))
 
     def crash(self) -> None:
         """Pull the plug, now: nothing more is written and nothing more is sent."""
@@ -151,6 +151,7 @@ class Host:
         self.heads.clear()
         if not noticed:
             self.marker = backup[1]
+            self.distrusted.discard(backup[1][0])  # nobody can know
         elif backup[1] != self.marker:
             self.distrusted.add(backup[1][0])
 
@@ -180,8 +181,9 @@ class Host:
                 await node.linked(self.liar)
             await asyncio.Event().wait()
 
-    def _ended(self, life: asyncio.Task[None]) -> None:
-        if not life.cancelled() and life.exception() is not None:
+    def _ended(self, node: Node, life: asyncio.Task[None]) -> None:
+        broke = not life.cancelled() and life.exception() is not None
+        if broke and self.node is node:  # else the power went before
             self._report(f"{self.code} broke: {life.exception()!r}")
 
     def _is_trusted(self, node: Node) -> bool:

@@ -57,6 +57,17 @@ def test_waiting_for_nothing_is_an_error() -> None:
         run(wait())
 
 
+def test_a_moment_that_never_passes_is_an_error() -> None:
+    """Somebody who is never done does not hang the test."""
+
+    async def never() -> None:
+        while True:  # noqa: ASYNC110 - somebody who asks again and again
+            await asyncio.sleep(0)
+
+    with pytest.raises(StuckError, match="always something to do"):
+        run(never())
+
+
 def test_at_once_refuses_what_waits() -> None:
     """It returns the result of what does not."""
 

@@ -7,13 +7,21 @@ looks at a socket; a coroutine that waits for either hangs, and the loop says so
 import asyncio
 import selectors
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
+ROUNDS_MAX: Final = 50_000
+"""Rounds of the loop at one moment, after which nobody believes that it will pass."""
+
+
+TURN_SECONDS: Final = 1e-9
+"""What a round takes at least: the loop fires a timer this much too early, and whoever then waits
+for the rest must see it pass."""
+
 
 class StuckError(RuntimeError):
-    """Everything waits and no timer is set: time cannot go on."""
+    """Time cannot go on: everything waits and no timer is set, or somebody is never done."""
 
 
 class _NoWait(selectors.SelectSelector):
@@ -22,12 +30,17 @@ class _NoWait(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._rounds = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Let ``timeout`` seconds pass at once; no file is ever ready."""
         if timeout is None:
-            raise StuckError
-        self.now += max(0.0, timeout)
+            raise StuckError("everything waits and no timer is set")
+        self._rounds = 0 if timeout > 0 else self._rounds + 1
+        if self._rounds > ROUNDS_MAX:
+            self._rounds = 0
+            raise StuckError(f"there is always something to do at second {self.now:.3f}")
+        self.now += max(TURN_SECONDS, timeout)
         return []
 
 
