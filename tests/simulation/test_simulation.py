@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.history import Outcome, play
 
-SEEDS = 15 if os.environ.get("SANJI_SERVICES") == "require" else 5  # only rises
+SEEDS = 300 if os.environ.get("SANJI_SERVICES") == "require" else 50
 BLOCK = 5
 
 
