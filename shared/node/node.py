@@ -5,11 +5,12 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
 from shared.domain.custody.rules import Intervals
-from shared.errors import UnavailableError
+from shared.errors import StorageError, UnavailableError
 from shared.link.carrier import Carrier
 from shared.link.session import Timing
 from shared.log.log import Log
@@ -26,6 +27,9 @@ from shared.trust.authority import KindTable
 from shared.trust.kinds import ADDRESSES
 
 logger = structlog.get_logger(__name__)
+
+DOUBT_RETRY_SECONDS: Final = 5.0
+"""After a new epoch could not be written (a full disk), it is tried again this late."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,12 @@ class Node:
         try:
             while True:
                 if self.author.epoch_is_due and self._is_certified():
-                    await self.author.open_epoch()
+                    try:
+                        await self.author.open_epoch()
+                    except StorageError as error:
+                        logger.warning("no new epoch yet", why=str(error))
+                        await self.clock.sleep(DOUBT_RETRY_SECONDS)
+                        continue
                 await woken.wait()
                 woken.clear()
         finally:
