@@ -59,8 +59,9 @@ out = Console(highlight=False, soft_wrap=True)
 def run(work: Coroutine[Any, Any, Any]) -> Any:
     """Run a command to its end; errors become one line and an exit code."""
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    # Looked up at each line: who runs several commands in one process may have exchanged it.
     structlog.configure(
-        wrapper_class=quiet, logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+        wrapper_class=quiet, logger_factory=lambda *_name: structlog.PrintLogger(sys.stderr)
     )
     try:
         return asyncio.run(work)

@@ -85,7 +85,9 @@ async def _verify_feed(
     state = log.state(feed)
     first, prev = 0, b""
     while first < state.count:
-        records = await log.store.read(feed, first, PART_RECORDS, PART_BYTES_MAX)
+        # Not beyond the head that is being checked: a serving node writes on meanwhile.
+        wanted = min(PART_RECORDS, state.count - first)
+        records = await log.store.read(feed, first, wanted, PART_BYTES_MAX)
         if not records:
             problems.append(f"{feed} {first}: missing")
             break
