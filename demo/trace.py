@@ -40,7 +40,7 @@ from shared.trust.keys import SigningKey
 
 DISTRICT, TOWN, VILLAGE = "340602", "340602100", "340602100201"
 LABELS: Final = {DISTRICT: "杜集区", TOWN: "朔里镇", VILLAGE: "沈集"}
-WAIT_SECONDS_MAX: Final = 20
+WAIT_SECONDS_MAX: Final = 60
 ROOT: Final = Path(__file__).parents[1]
 
 

@@ -100,19 +100,18 @@ async def correct(
     body = {"stream": row.stream, "category": row.category, "title": title, "text": text,
             "reason": reason, "effective_ms": row.effective_ms,
             "expires_ms": row.expires_ms}  # fmt: skip
-    return _told(await node.author.submit(_follow_up(node, row, CORRECTED, body)))
+    return _told(await node.author.submit(_follow_up(row, CORRECTED, body)))
 
 
 async def withdraw(node: Node, _progress: Progress, *, rid: str, reason: str) -> dict[str, Any]:
     """Withdraw an own notice; its stub and the reason stay."""
     row = await _own_notice(node, rid)
-    return _told(await node.author.submit(_follow_up(node, row, WITHDRAWN, {"reason": reason})))
+    return _told(await node.author.submit(_follow_up(row, WITHDRAWN, {"reason": reason})))
 
 
-def _follow_up(node: Node, row: notices.NoticeRow, kind: str, body: dict[str, Any]) -> Draft:
+def _follow_up(row: notices.NoticeRow, kind: str, body: dict[str, Any]) -> Draft:
     refs = tuple(dict.fromkeys((row.rid, row.last_rid)))
     lane = "urgent" if row.urgent else "ordinary"
-    del node
     return Draft(kind, row.audience, body, lane, refs)
 
 

@@ -24,6 +24,19 @@ class Clock(Protocol):
         """Return after ``seconds``; at once for 0 or less."""
 
 
+async def wait_for(woken: asyncio.Event, seconds: float, clock: Clock) -> None:
+    """Wait until ``woken`` is set, at most ``seconds`` of ``clock``, and clear it."""
+    timer = asyncio.create_task(clock.sleep(seconds))
+    event = asyncio.create_task(woken.wait())
+    try:
+        await asyncio.wait((timer, event), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        timer.cancel()
+        event.cancel()
+        await asyncio.gather(timer, event, return_exceptions=True)
+    woken.clear()
+
+
 class SystemClock:
     """The machine's clock; ``monotonic`` is the event loop's, so that virtual time works too."""
 

@@ -27,7 +27,7 @@ from shared.log.accept import Accepted, Duplicate, Outcome, Refused
 from shared.log.log import Log
 from shared.log.store import BadFrame, record_bytes
 from shared.node.author import Entropy
-from shared.node.clock import Clock
+from shared.node.clock import Clock, wait_for
 from shared.record.feed import Feed
 from shared.record.limits import CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX
 from shared.record.run import Run
@@ -156,15 +156,7 @@ class Conversation:
     async def _wait(self) -> None:
         """Wait for a frame, a change of the log, or the session's next moment."""
         now = self._clock.monotonic()
-        timer = asyncio.create_task(self._clock.sleep(self.session.next_at(now) - now))
-        woken = asyncio.create_task(self._woken.wait())
-        try:
-            await asyncio.wait((timer, woken), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-            woken.cancel()
-            await asyncio.gather(timer, woken, return_exceptions=True)
-        self._woken.clear()
+        await wait_for(self._woken, self.session.next_at(now) - now, self._clock)
 
     # --- hearing ---------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from shared.domain.custody.rules import Book, Intervals
 from shared.errors import InvalidError, SanjiError
 from shared.log.log import Log
 from shared.node.author import Author, Draft
-from shared.node.clock import Clock
+from shared.node.clock import Clock, wait_for
 from shared.record.feed import Feed, Level
 from shared.trust.authority import read_as
 
@@ -46,7 +46,8 @@ class Custodian:
             while True:
                 await self._take_changes()
                 pause = await self._state_due()
-                await self._wait(pause)
+                # At least a moment: what is due and cannot be written must not spin.
+                await wait_for(self._woken, max(pause, 0.001), self._clock)
         finally:
             unsubscribe()
 
@@ -102,18 +103,6 @@ class Custodian:
             return RETRY_SECONDS
         due_ms = self._book.next_due_ms(self._clock.wall_ms())
         return self._intervals.beat_ms / 1000 if due_ms is None else due_ms / 1000
-
-    async def _wait(self, seconds: float) -> None:
-        """Wait for a change of the log, at most ``seconds``."""
-        timer = asyncio.create_task(self._clock.sleep(max(seconds, 0.001)))
-        woken = asyncio.create_task(self._woken.wait())
-        try:
-            await asyncio.wait((timer, woken), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-            woken.cancel()
-            await asyncio.gather(timer, woken, return_exceptions=True)
-        self._woken.clear()
 
     def _running_ms(self) -> int:
         return int(self._clock.monotonic() * 1000)

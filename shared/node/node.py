@@ -22,7 +22,7 @@ from shared.node.home import Identity, Keys
 from shared.node.joining import Registrar
 from shared.node.links import Links
 from shared.node.views import Views
-from shared.record.feed import UPWARD, Feed, Level
+from shared.record.feed import UPWARD, Level
 from shared.trust.authority import KindTable
 from shared.trust.kinds import ADDRESSES
 
@@ -103,7 +103,6 @@ class Node:
         )
         self.custodian = Custodian(self.log, self.author, around.clock, around.intervals)
         self.views = views(self.log) if views is not None else None
-        self._doubted = asyncio.Event()
 
     async def open(self, trusted: Callable[["Node"], bool] = lambda _node: True) -> None:
         """Read the log.
@@ -182,7 +181,3 @@ class Node:
             return bool(self.author.certificate)
         except UnavailableError:
             return False
-
-    def feeds_of(self, author: str) -> list[Feed]:
-        """Return the feeds of ``author`` that are held here."""
-        return [feed for feed in self.log.feeds if feed.author == author]

@@ -72,6 +72,7 @@ class Views:
         self._projections = {kind: one for one in projections for kind in one.kinds}
         self._by_name = {one.name: one for one in projections}
         self._woken = asyncio.Event()
+        self._forks_folded = -1  # at the first time look once: a fork may be older than the process
         self._listeners: list[Callable[[], None]] = []
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -96,7 +97,10 @@ class Views:
 
     async def catch_up(self) -> int:
         """Fold until the views show all that the log holds; returns the records taken."""
-        await self._database.run(self._drop_cut)
+        if self._forks_folded != self._log.counters.forks:
+            # Only a fork moves records aside; looking for them each time would read all members.
+            self._forks_folded = self._log.counters.forks
+            await self._database.run(self._drop_cut)
         total = 0
         while taken := await self._database.run(self._fold_next):
             total += taken

@@ -1,14 +1,11 @@
 """Three tiers over real sockets: a decision down, a voice up, an answer back, a cut between."""
 
-import asyncio
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from broker.cable import Cable
-from shared.app import control
+from demo.trace import act, is_head, until
 from shared.app.compose import serving
 from shared.app.membership import init_district, join
 from shared.node.home import Home
@@ -25,29 +22,6 @@ def quick(home: Home) -> Settings:
         backoff_seconds_max=0.2, custody_urgent_seconds=0, custody_proof_seconds=0,
         custody_receipt_seconds=0,
     )  # fmt: skip
-
-
-async def act(home: Home, name: str, **given: Any) -> Any:
-    """Do an act through the control socket, as a command does."""
-    return await control.ask(home.control_file, name, given, lambda _done, _total: None)
-
-
-async def until(node: Node, holds: Callable[[], bool]) -> None:
-    """Wait until ``holds`` after some change of the node's log."""
-    woken = asyncio.Event()
-    stop = node.log.subscribe(lambda _feeds: woken.set())
-    try:
-        async with asyncio.timeout(60):
-            while not holds():
-                await woken.wait()
-                woken.clear()
-    finally:
-        stop()
-
-
-def holds(node: Node, rid: str) -> Callable[[], bool]:
-    """Return a condition: the feed head of ``node`` is the record ``rid``."""
-    return lambda: any(state.rid.hex() == rid for state in node.log.feeds.values())
 
 
 class Three:
@@ -86,11 +60,11 @@ async def test_a_voice_and_its_answer(tmp_path: Path) -> None:
         await three.start(stack)
         district, town, village = (three.homes[c] for c in (DISTRICT, TOWN, VILLAGE))
         notice = await act(district, "publish", title="秋季防火", text="注意防火。", urgent=True)
-        await until(three.nodes[VILLAGE], holds(three.nodes[VILLAGE], notice["rid"]))
+        await until(three.nodes[VILLAGE], is_head(three.nodes[VILLAGE], notice["rid"]))
         filed = await act(village, "file", kind="ask", text="自来水什么时候通？")
-        await until(three.nodes[DISTRICT], holds(three.nodes[DISTRICT], filed["rid"]))
+        await until(three.nodes[DISTRICT], is_head(three.nodes[DISTRICT], filed["rid"]))
         answer = await act(town, "answer", receipt=filed["receipt"], text="下周三通水。")
-        await until(three.nodes[VILLAGE], holds(three.nodes[VILLAGE], answer["rid"]))
+        await until(three.nodes[VILLAGE], is_head(three.nodes[VILLAGE], answer["rid"]))
         without = await act(village, "follow", receipt=filed["receipt"])
         with_secret = await act(village, "follow", receipt=filed["receipt"], secret=filed["secret"])
         await act(village, "rate", receipt=filed["receipt"], score="satisfied")
@@ -114,13 +88,13 @@ async def test_a_cut_line_loses_nothing(tmp_path: Path) -> None:
         filed = await act(village, "file", kind="help", text="桥坏了。")
         notice = await act(district, "publish", title="通知", text="正文")
         town = three.nodes[TOWN]
-        await until(town, holds(town, notice["rid"]))
+        await until(town, is_head(town, notice["rid"]))
         cut = await act(three.homes[TOWN], "status")
-        assert not holds(three.nodes[VILLAGE], notice["rid"])()
-        assert not holds(town, filed["rid"])()
+        assert not is_head(three.nodes[VILLAGE], notice["rid"])()
+        assert not is_head(town, filed["rid"])()
         three.cable.cut = False
-        await until(three.nodes[VILLAGE], holds(three.nodes[VILLAGE], notice["rid"]))
-        await until(three.nodes[DISTRICT], holds(three.nodes[DISTRICT], filed["rid"]))
+        await until(three.nodes[VILLAGE], is_head(three.nodes[VILLAGE], notice["rid"]))
+        await until(three.nodes[DISTRICT], is_head(three.nodes[DISTRICT], filed["rid"]))
         duplicates = [n.log.counters.duplicates_offered for n in three.nodes.values()]
     assert next(one for one in cut["links"] if one["peer"] == VILLAGE)["backlog"] > 0
     assert duplicates == [0, 0, 0]
@@ -135,12 +109,12 @@ async def test_a_lossy_line_delivers_everything(tmp_path: Path) -> None:
         village = three.nodes[VILLAGE]
         three.cable.alter = 1
         first = await act(district, "publish", title="改过的", text="原文")
-        await until(village, holds(village, first["rid"]))
+        await until(village, is_head(village, first["rid"]))
         three.cable.loss = 0.5
         last = first
         for number in range(5):
             last = await act(district, "publish", title=f"通知{number}", text="正文")
-        await until(village, holds(village, last["rid"]))
+        await until(village, is_head(village, last["rid"]))
         checked = await act(three.homes[VILLAGE], "verify")
         refused = sum(node.log.counters.refused for node in three.nodes.values())
     assert checked["problems"] == []
