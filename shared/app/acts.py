@@ -166,7 +166,6 @@ async def follow(
     above = [code for code in held if is_above(code, case.author)]
     levels = {code: node.log.roster.certificate_of(code) for code in above}
     received = {found.level: held[code] for code, found in levels.items() if found is not None}
-    received[node.identity.level] = min(received.get(node.identity.level, case.filed_ms), 1 << 53)
     is_town = Level.TOWN in received and case.level > Level.TOWN
     is_district = Level.DISTRICT in received and case.level > Level.DISTRICT
     stage = case_rules.stage(case.stage, town_received=is_town, district_received=is_district)
