@@ -90,7 +90,9 @@ def read_bundle(path: Path) -> Bundle:
         for _ in parts:
             pass
     match cbor.decode(header, max_depth=2):
-        case [1, str(sender), str(receiver), int(made_at_ms)] if 0 <= made_at_ms <= INTEGER_MAX:
+        case [version, str(sender), str(receiver), int(made_at_ms)] if (
+            cbor.is_number(version, VERSION) and 0 <= made_at_ms <= INTEGER_MAX
+        ):
             return Bundle(path, check_code(sender), check_code(receiver), made_at_ms)
         case _:
             raise FaultError(f"{path.name} is a bundle of another version")

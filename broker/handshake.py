@@ -97,8 +97,10 @@ def decode_hello(message: bytes) -> Hello:
         FaultError: too long, not deterministic CBOR, or not these fields.
     """
     match _decoded(message):
-        case [1, "hello", str(dialler), str(answerer), str(address), bytes(nonce)] if (
-            len(nonce) == NONCE_BYTES and len(address) <= ADDRESS_CHARS_MAX
+        case [version, "hello", str(dialler), str(answerer), str(address), bytes(nonce)] if (
+            cbor.is_number(version, VERSION)
+            and len(nonce) == NONCE_BYTES
+            and len(address) <= ADDRESS_CHARS_MAX
         ):
             return Hello(check_code(dialler), check_code(answerer), address, nonce)
         case _:
@@ -117,8 +119,10 @@ def decode_answer(message: bytes) -> Answer:
         FaultError: too long, not deterministic CBOR, or not these fields.
     """
     match _decoded(message):
-        case [1, "answer", bytes(nonce), bytes(signature)] if (
-            len(nonce) == NONCE_BYTES and len(signature) == SIGNATURE_BYTES
+        case [version, "answer", bytes(nonce), bytes(signature)] if (
+            cbor.is_number(version, VERSION)
+            and len(nonce) == NONCE_BYTES
+            and len(signature) == SIGNATURE_BYTES
         ):
             return Answer(nonce, signature)
         case _:
@@ -137,7 +141,9 @@ def decode_proof(message: bytes) -> bytes:
         FaultError: too long, not deterministic CBOR, or not these fields.
     """
     match _decoded(message):
-        case [1, "proof", bytes(signature)] if len(signature) == SIGNATURE_BYTES:
+        case [version, "proof", bytes(signature)] if (
+            cbor.is_number(version, VERSION) and len(signature) == SIGNATURE_BYTES
+        ):
             return signature
         case _:
             raise FaultError("not a proof of this protocol")

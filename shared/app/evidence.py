@@ -13,6 +13,7 @@ from shared.node.views import Views
 from shared.record.body import decode_body
 from shared.record.envelope import RECORD_AAD
 from shared.record.feed import Feed, is_holder, travel_order
+from shared.record.header import Header
 from shared.record.record import Record, check_body
 from shared.trust.keys import PublicKey
 
@@ -27,10 +28,7 @@ async def show(node: Node, views: Views, rid: str) -> dict[str, Any]:
     record, header = stored.record, stored.record.header
     await views.catch_up()
     held = await views.query(lambda c: custody.held_since(c, header.feed.key, header.seq))
-    level = log.roster.level_of(header.feed)
-    objection = None
-    if level is not None:
-        objection = node.kinds.objection(header.kind, header.feed, level)
+    objection = _objection(node, header)
     return {
         "rid": record.rid.hex(),
         "kind": header.kind,
@@ -50,6 +48,16 @@ async def show(node: Node, views: Views, rid: str) -> dict[str, Any]:
         "held_by": held,
         "header_cose": record.header_cose.hex(),
     }
+
+
+def _objection(node: Node, header: Header) -> str | None:
+    """Return why the record is stored and relayed, and not projected; None if it is."""
+    author = node.log.roster.author_of(header.feed)
+    if author is None:
+        return "its author's certificate or epoch counts no longer"
+    if not node.log.roster.is_confirmed(author):
+        return "it is signed under another certificate than the one that counts"
+    return node.kinds.objection(header.kind, header.feed, author.level)
 
 
 def _body(record: Record) -> Any:

@@ -39,6 +39,7 @@ RID16_BYTES: Final = 16
 ZSTD_LEVEL: Final = 3
 ROOT_BYTES: Final = 32
 
+_VERSION: Final = 1
 _HEADS: Final = 0
 _CHUNK: Final = 1
 _VERBATIM_FIELDS: Final = 3
@@ -142,7 +143,7 @@ def root_of(encoded_entries: Iterable[bytes]) -> bytes:
 def encode_heads(heads: Heads, key: SigningKey) -> bytes:
     """Return the frame, signed by ``key``."""
     payload = cbor.encode(
-        [1, heads.sender, heads.receiver, heads.session, heads.n, heads.peer_session,
+        [_VERSION, heads.sender, heads.receiver, heads.session, heads.n, heads.peer_session,
          heads.seen, heads.ask, heads.root]
     )  # fmt: skip
     entries = [_entry_value(entry) for entry in heads.entries]
@@ -166,25 +167,29 @@ def decode_frame(data: bytes, keys: Sequence[PublicKey]) -> Heads | Chunk:
     if len(data) > FRAME_BYTES_MAX:
         raise FaultError("a frame larger than the limit")
     match cbor.decode_loose(data):
-        case [0, bytes(signed), int(mode), list(entries), list(forks)]:
+        case [tag, bytes(signed), mode, list(entries), list(forks)] if cbor.is_number(tag, _HEADS):
             return _heads(signed, mode, entries, forks, keys)
-        case [1, bytes(session), int(n), bytes(packed)] if len(session) == SESSION_BYTES:
+        case [tag, bytes(session), int(n), bytes(packed)] if (
+            cbor.is_number(tag, _CHUNK) and len(session) == SESSION_BYTES
+        ):
             return Chunk(session, _counter(n), _runs(packed))
         case _:
             raise FaultError("neither Heads nor Chunk")
 
 
 def _heads(
-    signed: bytes, mode: int, entries: list[Any], forks: list[Any], keys: Sequence[PublicKey]
+    signed: bytes, mode: object, entries: list[Any], forks: list[Any], keys: Sequence[PublicKey]
 ) -> Heads:
     envelope = unwrap(signed, _HEADS_PAYLOAD_BYTES_MAX)
     if not any(key.verifies(envelope, HEADS_AAD) for key in keys):
         raise FaultError("Heads not signed by the neighbour")
-    if mode not in (Mode.NONE, Mode.CHANGED, Mode.ALL):
+    if type(mode) is not int or mode not in tuple(Mode):
         raise FaultError("unknown mode of Heads")
     match cbor.decode(envelope.payload):
-        case [1, str(sender), str(receiver), bytes(session), int(n), bytes(peer_session),
-              int(seen), bool(ask), bytes(root)] if len(session) == SESSION_BYTES:  # fmt: skip
+        case [version, str(sender), str(receiver), bytes(session), int(n), bytes(peer_session),
+              int(seen), bool(ask), bytes(root)] if (
+            cbor.is_number(version, _VERSION) and len(session) == SESSION_BYTES
+        ):  # fmt: skip
             pass
         case _:
             raise FaultError("not the fields of Heads")

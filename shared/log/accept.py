@@ -105,6 +105,8 @@ def accept(  # noqa: PLR0911 - a list of judgements, each with its own end
     key = base.certificate.key
     if run.records[0].envelope.kid != key.kid:
         return Refused("signed by another key than the author's")
+    if run.feed.epoch == ROOT_EPOCH and run.first_seq:
+        return Gap("the founding record is all that this version knows of the root feed")
     usable = _until_missing_body(run)
     if usable is None:
         return Gap("the body is missing")
@@ -127,7 +129,13 @@ def _base(run: Run, roster: Roster) -> Base | None:
 
 
 def _until_missing_body(run: Run) -> Run | None:
-    """Cut the run before the first record whose body is missing (protocol 5.3)."""
+    """Cut the run before the first record whose body is missing (protocol 5.3).
+
+    Of the root feed only the founding record: what follows it is signed by the recovery key
+    (protocol 4.1), which this version does not read yet.
+    """
+    if run.feed.epoch == ROOT_EPOCH:
+        run = Run(run.feed, run.first_seq, run.records[:1])
     for index, record in enumerate(run.records):
         if record.body is None:
             return Run(run.feed, run.first_seq, run.records[:index]) if index else None

@@ -22,6 +22,8 @@ from shared.trust.roster import Roster
 
 EPOCH_NOTE = "epoch"
 ANCHOR_NOTE = "anchor"
+REVISED_NOTE = "trust/revised"
+"""How often something learned of trust was taken back; whatever stands on it is folded anew."""
 
 NOTHING_HELD = FeedState()
 
@@ -68,6 +70,7 @@ class Log:
         epoch: The node's current epoch; empty before the first.
         doubt: True once records show that another incarnation wrote in our epoch (4.3); the
             author then opens a new one.
+        revised: How often something learned of trust was taken back, over all starts.
     """
 
     def __init__(self, me: str, store: Store, anchor: bytes) -> None:
@@ -80,6 +83,7 @@ class Log:
         self.counters = Counters()
         self.epoch = b""
         self.doubt = False
+        self.revised = 0
         self.lock = asyncio.Lock()
         self._listeners: list[Callable[[Sequence[Feed]], None]] = []
 
@@ -92,9 +96,15 @@ class Log:
         self.feeds = await self.store.feeds()
         self.forks = {proof.feed: proof for proof in reversed(await self.store.forks())}
         self.epoch = await self.store.note(EPOCH_NOTE) or b""
-        trust = await self.store.lane("trust")
-        for record in sorted(trust, key=_learning_order):
-            self.roster.learn(record)
+        self.roster = await self._learned()
+        self.revised = int.from_bytes(await self.store.note(REVISED_NOTE) or b"", "big")
+
+    async def _learned(self) -> Roster:
+        """Return what all trust records held say; authors from the top down."""
+        roster = Roster(self.roster.anchor)
+        for record in sorted(await self.store.lane("trust"), key=_learning_order):
+            roster.learn(record)
+        return roster
 
     def subscribe(self, listener: Callable[[Sequence[Feed]], None]) -> Callable[[], None]:
         """Call ``listener`` with the changed feeds after each commit; returns how to stop it."""
@@ -300,7 +310,13 @@ class Log:
     async def _commit(self, trial: _Trial) -> None:
         if trial.batch.is_empty():
             return
+        taken_back = self._takes_trust_back(trial)
+        if taken_back:
+            trial.batch.notes[REVISED_NOTE] = (self.revised + 1).to_bytes(8, "big")
         await self.store.commit(trial.batch)
+        if taken_back:
+            trial.roster = await self._learned()
+            self.revised += 1
         if trial.batch.cuts:
             held = await self.store.feeds()
             trial.feeds.update((feed, held[feed]) for feed, _ in trial.batch.cuts)
@@ -312,6 +328,14 @@ class Log:
             self.forks[proof.feed] = proof
         for listener in tuple(self._listeners):
             listener(tuple(trial.feeds))
+
+    def _takes_trust_back(self, trial: _Trial) -> bool:
+        """Tell whether a certificate stops to count: its feed was cut, or one of higher rank came.
+
+        What was learned from it must go then, or the roster would show the order of arrival (1.5).
+        """
+        cut = any(feed.lane == "trust" for feed, _ in trial.batch.cuts)
+        return cut or (trial.learned and trial.roster.takes_back(self.roster))
 
     def _count(self, runs: Sequence[Run], outcomes: Sequence[Outcome]) -> None:
         for run, outcome in zip(runs, outcomes, strict=True):

@@ -87,7 +87,11 @@ class HandClock:
         await waiter
 
     async def advance(self, seconds: float) -> None:
-        """Let ``seconds`` pass, waking each sleeper at its moment and letting it act."""
+        """Let ``seconds`` pass, waking each sleeper at its moment and letting it act.
+
+        Whoever is ready begins its sleep first, as a loop would let it.
+        """
+        await self.settle()
         end = self._now + seconds
         while self._sleepers and self._sleepers[0][0] <= end:
             self._now, _, waiter = heapq.heappop(self._sleepers)

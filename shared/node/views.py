@@ -22,7 +22,6 @@ from sqlalchemy import (
     delete,
     insert,
     select,
-    update,
 )
 
 from shared.domain.projection import Fact, subject_of
@@ -44,8 +43,13 @@ _bookmark = Table(
     "view_bookmark",
     BOOKMARKS,
     Column("name", String, primary_key=True),
-    Column("arrival", BigInteger, nullable=False),
+    Column("place", BigInteger, nullable=False),
 )
+_LOG_PLACE: Final = "log"
+"""The arrival up to which records are folded."""
+_TRUST_PLACE: Final = "trust"
+"""``Log.revised`` at which they were."""
+
 # Which records speak about which subject; with the projection, since an answer may name a notice.
 _member = Table(
     "view_member",
@@ -73,6 +77,7 @@ class Views:
         self._by_name = {one.name: one for one in projections}
         self._woken = asyncio.Event()
         self._forks_folded = -1  # at the first time look once: a fork may be older than the process
+        self._revised_folded = -1
         self._listeners: list[Callable[[], None]] = []
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
@@ -101,6 +106,10 @@ class Views:
             # Only a fork moves records aside; looking for them each time would read all members.
             self._forks_folded = self._log.counters.forks
             await self._database.run(self._drop_cut)
+        if self._revised_folded != self._log.revised:
+            revised = self._log.revised
+            await self._database.run(lambda c: self._begin_anew_if_revised(c, revised))
+            self._revised_folded = revised
         total = 0
         while taken := await self._database.run(self._fold_next):
             total += taken
@@ -110,30 +119,33 @@ class Views:
 
     async def rebuild(self, progress: Callable[[int], None] = lambda _taken: None) -> int:
         """Empty all view tables and fold the whole log again; returns the records taken."""
-        await self._database.run(self._clear)
+        revised = self._log.revised
+        await self._database.run(lambda c: self._clear(c, revised))
         total = 0
         while taken := await self._database.run(self._fold_next):
             total += taken
             progress(total)
         return total
 
-    @staticmethod
-    def _clear(connection: Connection) -> None:
+    def _clear(self, connection: Connection, revised: int) -> None:
         for table in (*VIEWS.sorted_tables, *BOOKMARKS.sorted_tables):
             connection.execute(delete(table))
+        _save_place(connection, _TRUST_PLACE, revised)
+
+    def _begin_anew_if_revised(self, connection: Connection, revised: int) -> None:
+        """Empty the views if trust that they stand on was taken back since they were folded."""
+        if _place(connection, _TRUST_PLACE) != revised:
+            self._clear(connection, revised)
 
     def _fold_next(self, connection: Connection) -> int:
         """Take the next records in order of arrival; returns how many."""
-        at = connection.scalar(select(_bookmark.c.arrival)) or 0
+        at = _place(connection, _LOG_PLACE)
         query = select(record).where(record.c.arrival > at).order_by(record.c.arrival)
         rows = connection.execute(query.limit(STEP_RECORDS_MAX)).all()
         if not rows:
             return 0
         self._fold(connection, self._note_members(connection, rows))
-        if at:
-            connection.execute(update(_bookmark).values(arrival=rows[-1].arrival))
-        else:
-            connection.execute(insert(_bookmark), {"name": "log", "arrival": rows[-1].arrival})
+        _save_place(connection, _LOG_PLACE, rows[-1].arrival)
         return len(rows)
 
     def _drop_cut(self, connection: Connection) -> None:
@@ -201,8 +213,10 @@ class Views:
     def _fact(self, one: Record) -> Fact | None:
         """Return the record as a fact; None if it may not be projected (protocol 2.5, 4.5)."""
         header = one.header
-        level = self._log.roster.level_of(header.feed)
-        if level is None or self._kinds.objection(header.kind, header.feed, level) is not None:
+        author = self._log.roster.author_of(header.feed)
+        if author is None or not self._log.roster.is_confirmed(author):
+            return None
+        if self._kinds.objection(header.kind, header.feed, author.level) is not None:
             return None
         try:
             body = self._kinds.read(one)
@@ -210,9 +224,18 @@ class Views:
             logger.info("not projected", rid=one.rid.hex(), why=str(error))
             return None
         return Fact(
-            one.rid, header.feed, header.seq, header.kind, level, header.claimed_at_ms,
+            one.rid, header.feed, header.seq, header.kind, author.level, header.claimed_at_ms,
             header.refs, body,
         )  # fmt: skip
+
+
+def _place(connection: Connection, name: str) -> int:
+    return connection.scalar(select(_bookmark.c.place).where(_bookmark.c.name == name)) or 0
+
+
+def _save_place(connection: Connection, name: str, place: int) -> None:
+    connection.execute(delete(_bookmark).where(_bookmark.c.name == name))
+    connection.execute(insert(_bookmark), {"name": name, "place": place})
 
 
 def _record_of(row: Row[tuple[object, ...]]) -> Record:

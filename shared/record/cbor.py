@@ -1,5 +1,6 @@
 """Deterministic CBOR (RFC 8949 §4.2.1): what is decoded must equal its own re-encoding."""
 
+from io import BytesIO
 from operator import itemgetter
 from typing import Any, Final, NoReturn
 
@@ -59,11 +60,13 @@ def decode_loose(data: bytes, *, max_depth: int = 8) -> Any:
     """Return the value in ``data``, however it is encoded: for frames, which nobody signs.
 
     Raises:
-        FaultError: not CBOR, a tag, too deep, of indefinite length, or a map with a key twice.
+        FaultError: not CBOR, bytes left over, a tag, too deep, of indefinite length, or a map with
+            a key twice.
     """
+    stream = BytesIO(data)
     try:
-        return cbor2.loads(
-            data,
+        value = cbor2.load(
+            stream,
             max_depth=max_depth,
             allow_indefinite=False,
             allow_duplicate_keys=False,
@@ -71,6 +74,14 @@ def decode_loose(data: bytes, *, max_depth: int = 8) -> Any:
         )
     except (cbor2.CBORError, ValueError, OverflowError, RecursionError) as error:
         raise FaultError(f"not CBOR: {error}") from error
+    if stream.tell() != len(data):
+        raise FaultError("not CBOR: bytes left over")
+    return value
+
+
+def is_number(value: Any, number: int) -> bool:
+    """Tell whether ``value`` is the integer ``number``: to Python true and 1.0 equal 1, too."""
+    return type(value) is int and value == number
 
 
 def check_plain(value: Any, depth: int = EXT_DEPTH_MAX) -> None:

@@ -22,6 +22,7 @@ SECRET_BYTES: Final = 16
 NONCE_BYTES: Final = 16
 TOKEN_CHARS_MAX: Final = 4000
 
+_VERSION: Final = 1
 _CHECK_BYTES: Final = 4
 _PROOF_BYTES: Final = 64
 _SEAL_BYTES: Final = 32
@@ -70,8 +71,9 @@ class Invitation:
     def token(self) -> str:
         """Return the invitation as text for a person or a QR code (alphanumeric mode)."""
         packed = cbor.encode(
-            [1, self.anchor, self.parent, self.parent_key, [list(pair) for pair in self.addresses],
-             self.division, self.label, self.level.word, self.secret, self.expires_ms]
+            [_VERSION, self.anchor, self.parent, self.parent_key,
+             [list(pair) for pair in self.addresses], self.division, self.label,
+             self.level.word, self.secret, self.expires_ms]
         )  # fmt: skip
         check = hashlib.sha256(packed).digest()[:_CHECK_BYTES]
         return PREFIX + base64.b32encode(check + packed).decode().rstrip("=")
@@ -99,8 +101,10 @@ def read_token(text: str) -> Invitation:
 
 def _invitation(value: object) -> Invitation:
     match value:
-        case [1, bytes(anchor), str(parent), bytes(parent_key), list(addresses),
-              str(division), str(label), str(level), bytes(secret), int(expires_ms)]:  # fmt: skip
+        case [version, bytes(anchor), str(parent), bytes(parent_key), list(addresses),
+              str(division), str(label), str(level), bytes(secret), int(expires_ms)] if (
+            cbor.is_number(version, _VERSION) and type(expires_ms) is int
+        ):  # fmt: skip
             pairs = tuple(_address(pair) for pair in addresses)
         case _:
             raise BadInvitationError
@@ -181,8 +185,10 @@ def read_request(data: bytes) -> JoinRequest:
         FaultError: malformed.
     """
     match cbor.decode(data):
-        case [1, bytes(anchor), str(parent), str(division), bytes(nonce), bytes(signing_key),
-              bytes(sealing_key), bytes(proof), bytes(seal)]:  # fmt: skip
+        case [version, bytes(anchor), str(parent), str(division), bytes(nonce), bytes(signing_key),
+              bytes(sealing_key), bytes(proof), bytes(seal)] if (
+            cbor.is_number(version, _VERSION)
+        ):  # fmt: skip
             lengths = tuple(map(len, (anchor, nonce, signing_key, sealing_key, proof, seal)))
             if lengths != _REQUEST_LENGTHS:
                 raise FaultError("a field of the join request has the wrong length")
@@ -200,7 +206,7 @@ def proof_message(anchor: bytes, parent: str, division: str, nonce: bytes) -> by
 
 
 def _said(request: JoinRequest) -> list[object]:
-    return [1, request.anchor, request.parent, request.division, request.nonce,
+    return [_VERSION, request.anchor, request.parent, request.division, request.nonce,
             request.signing_key, request.sealing_key]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from shared.record.feed import ROOT_EPOCH, UPWARD, Feed, Level, is_above
 from shared.record.header import NO_PREV, Header
 from shared.record.record import Record
 from shared.trust.authority import KindTable, read_as
+from shared.trust.invitation import proof_message
 from shared.trust.keys import PublicKey
 from shared.trust.kinds import (
     ADDRESSES,
@@ -40,6 +41,8 @@ class Certificate:
         level: Its tier.
         signing_key: 32 bytes.
         sealing_key: 32 bytes.
+        issuer: The feed in which it stands.
+        seq: Its number there.
     """
 
     rid: bytes
@@ -48,6 +51,8 @@ class Certificate:
     level: Level
     signing_key: bytes
     sealing_key: bytes
+    issuer: Feed
+    seq: int
 
     @cached_property
     def key(self) -> PublicKey:
@@ -131,7 +136,7 @@ class Roster:
             return None
         try:
             body = read_as(Founded, record.body)
-            certificate = _certificate(record.rid, body)
+            certificate = _certificate(record, body)
         except InvalidError:
             return None
         if body.level != Level.DISTRICT.word or body.division != header.feed.author:
@@ -146,7 +151,7 @@ class Roster:
             if founding is not None:
                 self._add(founding)
             return
-        author = self._author(header.feed)
+        author = self._speaker(header)
         if author is None or record.body is None:
             return
         if _TRUST_KINDS.objection(header.kind, header.feed, author.level) is not None:
@@ -155,35 +160,43 @@ class Roster:
             if header.kind == CERTIFIED:
                 self._learn_certified(record, read_as(Certified, record.body), author.level)
             elif header.kind == OPENED and header.seq == 0:
-                self._learn_opened(record, read_as(Opened, record.body))
+                self._learn_opened(record, read_as(Opened, record.body), author)
             elif header.kind == ADDRESSES:
                 self._learn_addresses(header, read_as(Addresses, record.body))
         except InvalidError:
             return  # stored and relayed, but it certifies nobody (protocol 4.5)
 
-    def _author(self, feed: Feed) -> Certificate | None:
-        incarnation = self._incarnations.get((feed.author, feed.epoch))
-        if incarnation is not None:
-            return incarnation.certificate
-        # The record that opens an epoch speaks before its epoch is known.
-        found = self._by_division.get(feed.author)
-        return found[0] if found else None
+    def _speaker(self, header: Header) -> Certificate | None:
+        """Return whose word a trust record is; None if nobody's that counts."""
+        if header.kind == OPENED and header.seq == 0:
+            return self._certificates.get(header.prev)  # it speaks before its epoch is known
+        author = self.author_of(header.feed)
+        return author if author is not None and self.is_confirmed(author) else None
 
     def _learn_certified(self, record: Record, body: Certified, level: Level) -> None:
-        """Take the word of the parent or of one above it, for a level below its own (4.2)."""
+        """Take the word of the parent or of one above it, for a level below its own (4.2).
+
+        The keys must have been asked for by their holder: nobody can name a key that is not
+        theirs to give.
+        """
         author, division = record.header.feed.author, body.division
         by_rank = author == body.parent or is_above(author, body.parent)
-        if by_rank and is_above(body.parent, division) and Level.of(body.level) > level:
-            self._add(_certificate(record.rid, body))
+        if not (by_rank and is_above(body.parent, division) and Level.of(body.level) > level):
+            return
+        certificate = _certificate(record, body)
+        asked = proof_message(self.anchor, body.parent, division, bytes.fromhex(body.nonce))
+        if certificate.key.verifies_bytes(bytes.fromhex(body.proof), asked):
+            self._add(certificate)
 
-    def _learn_opened(self, record: Record, body: Opened) -> None:
-        header = record.header
-        certificate = self._certificates.get(header.prev)
-        if certificate is None or header.feed != own_trust_feed(certificate, header.feed.epoch):
+    def _learn_opened(self, record: Record, body: Opened, certificate: Certificate) -> None:
+        feed = record.header.feed
+        names_it = body.certificate == certificate.rid.hex()
+        if not names_it or feed != own_trust_feed(certificate, feed.epoch):
             return
         follows = bytes.fromhex(body.follows) if body.follows else None
-        key = (header.feed.author, header.feed.epoch)
-        self._incarnations[key] = Incarnation(record.rid, certificate, follows)
+        self._incarnations[feed.author, feed.epoch] = Incarnation(record.rid, certificate, follows)
+        for found in self._by_division.values():
+            found.sort(key=self._rank)  # the epochs of an issuer may have found their order
 
     def _learn_addresses(self, header: Header, body: Addresses) -> None:
         """Keep the last word of the last epoch; which epoch is last, ``follows`` tells."""
@@ -195,22 +208,33 @@ class Roster:
     def _is_later(self, one: tuple[bytes, int], other: tuple[bytes, int], author: str) -> bool:
         if one[0] == other[0]:
             return one[1] > other[1]
-        seen: set[bytes] = set()
-        at: bytes | None = one[0]
-        while at is not None and at not in seen:
-            seen.add(at)
-            incarnation = self._incarnations.get((author, at))
-            at = incarnation.follows if incarnation else None
-            if at == other[0]:
-                return True
-        return False
+        return other[0] in self._followed(author, one[0])
+
+    def _followed(self, author: str, epoch: bytes) -> list[bytes]:
+        """Return the epochs before ``epoch`` as far as they are known, the last one first."""
+        found: list[bytes] = []
+        at = self._incarnations.get((author, epoch))
+        while at is not None and at.follows is not None and at.follows not in found:
+            found.append(at.follows)
+            at = self._incarnations.get((author, at.follows))
+        return found
 
     def _add(self, certificate: Certificate) -> None:
         if certificate.rid not in self._certificates:
             self._certificates[certificate.rid] = certificate
             found = self._by_division.setdefault(certificate.division, [])
             found.append(certificate)
-            found.sort(key=lambda one: one.rid)  # the order of arrival must not show (1.5)
+            found.sort(key=self._rank)
+
+    def _rank(self, one: Certificate) -> tuple[int, int, int, bytes]:
+        """Return the order of certificates of one division: the first counts (protocol 4.2).
+
+        The district's word comes first; of one issuer the earliest, so that a town cannot put
+        another key in a village's place. Nothing in it depends on the order of arrival (1.5).
+        """
+        issuer = one.issuer
+        rank = len(issuer.author)
+        return rank, len(self._followed(issuer.author, issuer.epoch)), one.seq, one.rid
 
     def incarnation(self, author: str, epoch: bytes) -> Incarnation | None:
         """Return the epoch of ``author`` if its opening is held."""
@@ -221,9 +245,23 @@ class Roster:
         return {key[1]: value for key, value in self._incarnations.items() if key[0] == author}
 
     def certificate_of(self, division: str) -> Certificate | None:
-        """Return the certificate of ``division``, if one is held."""
+        """Return the certificate that counts for ``division``, if one is held."""
         found = self._by_division.get(division)
         return found[0] if found else None
+
+    def is_confirmed(self, certificate: Certificate) -> bool:
+        """Tell whether ``certificate`` is the one that counts for its division.
+
+        Another one would replace the key; until that is confirmed, what was signed under it is
+        relayed and not projected (protocol 4.2).
+        """
+        return self.certificate_of(certificate.division) == certificate
+
+    def takes_back(self, earlier: "Roster") -> bool:
+        """Tell whether a certificate that counted in ``earlier`` counts here no longer."""
+        return any(
+            self.certificate_of(code) != counted for code, counted in earlier.divisions().items()
+        )
 
     def addresses_of(self, division: str) -> tuple[str, ...]:
         """Return where ``division`` last said it can be reached."""
@@ -234,10 +272,13 @@ class Roster:
         """Return the certified divisions by code, sorted."""
         return {code: self._by_division[code][0] for code in sorted(self._by_division)}
 
-    def level_of(self, feed: Feed) -> Level | None:
-        """Return the author's level, None while its base is not held."""
-        author = self._author(feed)
-        return None if author is None else author.level
+    def author_of(self, feed: Feed) -> Certificate | None:
+        """Return under which certificate ``feed`` is written, None while its base is not held."""
+        if feed.epoch == ROOT_EPOCH:
+            base = self._root_base(feed)
+            return base.certificate if base else None
+        incarnation = self._incarnations.get((feed.author, feed.epoch))
+        return incarnation.certificate if incarnation else None
 
 
 def own_trust_feed(certificate: Certificate, epoch: bytes) -> Feed:
@@ -248,14 +289,10 @@ def own_trust_feed(certificate: Certificate, epoch: bytes) -> Feed:
     )
 
 
-def _certificate(rid: bytes, body: Keyed) -> Certificate:
+def _certificate(record: Record, body: Keyed) -> Certificate:
     signing_key = bytes.fromhex(body.signing_key)
     PublicKey(signing_key)
     return Certificate(
-        rid,
-        body.division,
-        body.label,
-        Level.of(body.level),
-        signing_key,
-        bytes.fromhex(body.sealing_key),
-    )
+        record.rid, body.division, body.label, Level.of(body.level), signing_key,
+        bytes.fromhex(body.sealing_key), record.header.feed, record.header.seq,
+    )  # fmt: skip

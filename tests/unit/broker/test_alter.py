@@ -23,7 +23,7 @@ class OneAuthor(Roster):
     def base_of(self, feed: Feed, first: Header) -> Base | None:
         """Return the one certificate."""
         key = key_of().public.raw
-        certificate = Certificate(NO_PREV, feed.author, "A", Level.TOWN, key, bytes(32))
+        certificate = Certificate(NO_PREV, feed.author, "A", Level.TOWN, key, bytes(32), feed, 0)
         return Base(certificate, NO_PREV)
 
 

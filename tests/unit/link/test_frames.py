@@ -139,9 +139,9 @@ def heads_with(at: int, value: Any) -> bytes:
 
 @pytest.mark.parametrize(
     ("at", "value"),
-    [(0, 2), (1, "x"), (1, 5), (2, ""), (3, bytes(7)), (3, bytes(9)), (4, -1), (4, True),
-     (4, INTEGER_MAX + 1), (5, bytes(7)), (6, -1), (6, False), (6, 0.5), (7, 1), (7, None),
-     (8, bytes(31)), (8, None)],
+    [(0, 2), (0, True), (0, 1.0), (1, "x"), (1, 5), (2, ""), (3, bytes(7)),
+     (3, bytes(9)), (4, -1), (4, True), (4, INTEGER_MAX + 1), (5, bytes(7)), (6, -1),
+     (6, False), (6, 0.5), (7, 1), (7, None), (8, bytes(31)), (8, None)],
 )  # fmt: skip
 def test_fields_of_heads(at: int, value: Any) -> None:
     """A field of Heads of another type or length is a fault, though it is signed (5.2)."""
@@ -186,7 +186,7 @@ def test_malformed_entry(entry: Any) -> None:
 
 def test_malformed_beside_heads() -> None:
     """Modes, lists and fork proofs of another form are faults (protocol 5.2, 5.6)."""
-    for mode in (-1, 3, "all", None):
+    for mode in (-1, 3, "all", None, True, 1.0):
         refuse(beside(mode, [], []))
     refuse(beside(0, {}, []))
     refuse(beside(0, [], {}))
@@ -389,6 +389,22 @@ def test_session_and_number_of_a_chunk() -> None:
 def test_frame_size_is_limited() -> None:
     """A frame beyond the limit is refused unread (protocol 5.3)."""
     refuse(bytes(FRAME_BYTES_MAX + 1), "larger")
+
+
+def test_bytes_after_a_frame() -> None:
+    """Nothing follows a frame: what nobody reads could carry anything."""
+    for frame in (encode_heads(HEADS, key_of()), encode_chunk(chunk_of(RUN))):
+        decode_frame(frame, KEYS)
+        refuse(frame + bytes(1), "left over")
+
+
+def test_what_equals_a_number_is_none() -> None:
+    """The sort of a frame and the version are integers; true and 1.0 equal 1 only to Python."""
+    for sort in (True, 1.0):
+        refuse(cbor2.dumps([sort, SESSION, 1, Z.compress(b"\x80")]), "neither")
+    signed_part = cbor2.loads(encode_heads(HEADS, key_of()))[1]
+    for sort in (False, 0.0):
+        refuse(cbor2.dumps([sort, signed_part, 0, [], []]), "neither")
 
 
 @pytest.mark.parametrize("value", [[], [2, b"", 0, b""], [0], [1], 0, {}, "heads", None], ids=repr)

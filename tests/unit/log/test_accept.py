@@ -140,6 +140,17 @@ def test_anchor() -> None:
     assert accept(good, holding(good, 1, good), ROSTER) == Duplicate(1)
 
 
+def test_root_feed_is_more_than_this_version_reads() -> None:
+    """What follows the founding is signed by the recovery key, not read yet: a gap (4.1)."""
+    feed = Feed(DISTRICT, ROOT_EPOCH, "trust", DISTRICT + "*")
+    second = signed(feed, 1, SMALL.founded.rid, "district.rekeyed.v1", {}, key_of())
+    whole, rest = Run(feed, 0, (SMALL.founded, second)), Run(feed, 1, (second,))
+    founding = Run(feed, 0, (SMALL.founded,))
+    assert accept(whole, NOTHING, SMALL.roster(0)) == Accepted(founding)
+    assert accept(whole, holding(founding, 1, whole), ROSTER) == Duplicate(1)
+    assert isinstance(accept(rest, holding(founding, 1), ROSTER), Gap)
+
+
 def test_opening_in_the_wrong_feed_or_under_a_strange_certificate() -> None:
     """An opening stands in the node's own trust feed, under its own certificate (4.3)."""
     second, town = (2).to_bytes(8, "big"), SMALL.town_certified.rid

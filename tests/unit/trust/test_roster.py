@@ -61,13 +61,14 @@ def test_small_district() -> None:
         assert certificate is not None
         assert certificate.key == key_of(number).public
         assert certificate.level is level
-        assert roster.level_of(Feed(code, EPOCH, "ordinary", "^")) is level
+        assert roster.author_of(Feed(code, EPOCH, "ordinary", "^")) == certificate
         incarnation = roster.incarnation(code, EPOCH)
         assert incarnation is not None
         assert incarnation.certificate == certificate
         assert roster.incarnations_of(code) == {EPOCH: incarnation}
     assert roster.certificate_of(OTHER) is None
-    assert roster.level_of(feed_of(OTHER, audience="^")) is None
+    assert roster.author_of(feed_of(OTHER, audience="^")) is None
+    assert roster.author_of(SMALL.founded.header.feed) == roster.certificate_of(DISTRICT)
     assert roster.incarnation(TOWN, bytes(8)) is None
 
 
@@ -153,6 +154,84 @@ def test_who_certifies_whom(record: Record, counts: bool) -> None:
     assert (len(divisions) == 4) == counts
 
 
+@pytest.mark.parametrize(
+    ("asked", "changes"),
+    [
+        ((SMALL.founded.rid, TOWN, OTHER), {"nonce": "00" * 16}),
+        ((SMALL.founded.rid, TOWN, OTHER), {"proof": "00" * 64}),
+        ((SMALL.founded.rid, TOWN, OTHER), {"signing_key": key_of(8).public.raw.hex()}),
+        ((bytes(32), TOWN, OTHER), {}),
+        ((SMALL.founded.rid, DISTRICT, OTHER), {"parent": TOWN}),
+        ((SMALL.founded.rid, TOWN, VILLAGE), {"division": OTHER}),
+    ],
+    ids=["nonce", "proof", "key", "anchor", "parent", "division"],
+)
+def test_a_key_that_nobody_asked_for(asked: tuple[Any, str, str], changes: dict[str, Any]) -> None:
+    """The new key must have signed for exactly this anchor, parent and division (4.2)."""
+    body = certified_body(*asked, Level.VILLAGE, key_of(9)) | changes
+    record = signed(TOWN_FEED, 2, bytes(32), CERTIFIED, body, key_of(1))
+    assert learned(record).certificate_of(OTHER) is None
+
+
+def again(issuer: Feed, seq: int, code: str, tier: Level, number: int, parent: str) -> Record:
+    """Return a certificate that gives ``code`` another key."""
+    body = certified_body(SMALL.founded.rid, parent, code, tier, key_of(number))
+    return signed(issuer, seq, bytes(32), CERTIFIED, body, key_of())
+
+
+def test_a_town_is_not_the_master_of_its_villages_keys() -> None:
+    """A later certificate replaces no key; what is signed under it is unconfirmed (4.2)."""
+    other = again(TOWN_FEED, 2, VILLAGE, Level.VILLAGE, 9, TOWN)
+    second = (2).to_bytes(8, "big")
+    taken = opened(VILLAGE, Level.VILLAGE, other.rid, key_of(9), second)
+    roster = learned(other, taken)
+    mine = roster.certificate_of(VILLAGE)
+    assert mine is not None
+    assert mine.key == key_of(2).public
+    usurper = roster.author_of(Feed(VILLAGE, second, "ordinary", "^"))
+    assert usurper is not None
+    assert usurper.key == key_of(9).public
+    assert not roster.is_confirmed(usurper)
+    assert roster.is_confirmed(mine)
+    assert not roster.takes_back(SMALL.roster())
+
+
+def test_which_of_two_certificates_counts_in_any_order() -> None:
+    """The district's word first, then the earlier epoch, then the earlier number (1.5, 4.2)."""
+    second = bytes(7) + bytes([2])
+    later = trust_feed(TOWN, Level.TOWN, second)
+    early = again(TOWN_FEED, 9, OTHER, Level.VILLAGE, 5, TOWN)
+    words = (
+        opened(TOWN, Level.TOWN, SMALL.town_certified.rid, key_of(1), second, follows=EPOCH.hex()),
+        again(later, 1, OTHER, Level.VILLAGE, 6, TOWN),
+        again(TOWN_FEED, 10, OTHER, Level.VILLAGE, 7, TOWN),
+        early,
+    )
+    for order in permutations(words):
+        found = learned(*order, *order).certificate_of(OTHER)
+        assert found is not None
+        assert found.rid == early.rid
+    before = learned(*words)
+    after = learned(*words, again(DISTRICT_FEED, 3, OTHER, Level.VILLAGE, 8, TOWN))
+    found = after.certificate_of(OTHER)
+    assert found is not None
+    assert found.key == key_of(8).public
+    assert after.takes_back(before)
+
+
+def test_who_is_unconfirmed_certifies_nobody() -> None:
+    """What is written under a certificate that does not count binds nobody (4.2)."""
+    second = (2).to_bytes(8, "big")
+    other = again(DISTRICT_FEED, 2, TOWN, Level.TOWN, 9, DISTRICT)
+    feed = trust_feed(TOWN, Level.TOWN, second)
+    roster = learned(
+        other, opened(TOWN, Level.TOWN, other.rid, key_of(9), second),
+        again(feed, 1, OTHER, Level.VILLAGE, 5, TOWN),
+    )  # fmt: skip
+    assert roster.author_of(feed) is not None
+    assert roster.certificate_of(OTHER) is None
+
+
 def test_opening_names_its_certificate() -> None:
     """An epoch counts if it stands on a held certificate, in the node's own feed (4.3)."""
     town = SMALL.town_certified.rid
@@ -166,6 +245,8 @@ def test_opening_names_its_certificate() -> None:
         opened(TOWN, Level.TOWN, SMALL.village_certified.rid, key_of(1), second),
         opened(TOWN, Level.VILLAGE, town, key_of(1), second),
         opened(TOWN, Level.TOWN, town, key_of(1), second, follows="12"),
+        signed(trust_feed(TOWN, Level.TOWN, second), 0, town, OPENED,
+               {"certificate": "ab" * 32}, key_of(1)),
         signed(trust_feed(TOWN, Level.TOWN, second), 1, town, OPENED,
                {"certificate": town.hex()}, key_of(1)),
         signed(Feed(TOWN, second, "ordinary", TOWN + "*"), 0, town, OPENED,
