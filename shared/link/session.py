@@ -184,7 +184,7 @@ class Session:
     def own_changed(self, entry: Entry, fork: ForkProof | None = None) -> None:
         """Take in that this node now holds ``entry``; ``fork`` proves why it is stopped."""
         feed = entry.feed
-        if not (is_holder(feed, self.me) and is_holder(feed, self.peer)):
+        if not self._is_carried(feed):
             return
         before = self._own.get(feed)
         if before == entry:
@@ -236,15 +236,26 @@ class Session:
             raise FaultError("Heads of another link")
         if not self._is_new(heads.session, heads.n):
             return
-        for entry in heads.entries:
-            if not (is_holder(entry.feed, self.me) and is_holder(entry.feed, self.peer)):
-                raise FaultError(f"Heads name {entry.feed}, which this link does not carry")
+        self.check_carried(entry.feed for entry in heads.entries)
         if heads.mode is Mode.ALL:
             gone = self._view.keys() - {entry.feed for entry in heads.entries}
             self._take_entries([Entry(feed, 0, b"") for feed in gone], own_rids)
         self._take_entries(heads.entries, own_rids)
         answered = self._take_answer(heads, now)
         self._decide(heads, answered=answered)
+
+    def check_carried(self, feeds: Iterable[Feed]) -> None:
+        """Refuse what one of the two is no holder of (protocol 3.7).
+
+        Raises:
+            FaultError: a frame speaks of such a feed.
+        """
+        for feed in feeds:
+            if not self._is_carried(feed):
+                raise FaultError(f"this link does not carry {feed}")
+
+    def _is_carried(self, feed: Feed) -> bool:
+        return is_holder(feed, self.me) and is_holder(feed, self.peer)
 
     def chunk_received(self, chunk: Chunk, taken: Iterable[Run], now: float) -> bool:
         """Take in a chunk that the log has judged.
@@ -384,7 +395,10 @@ class Session:
             self._view.clear()
             self._told.clear()
             self._flights.clear()
+            self._branches.clear()
+            self._stalls.clear()
             self._untold = set(self._own)
+            self._behind = set(self._own)
         if n <= self._seen:
             return False
         self._seen = n

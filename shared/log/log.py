@@ -12,7 +12,7 @@ from shared.errors import FaultError, NotFoundError
 from shared.log.accept import Accepted, Duplicate, Fork, Gap, Held, Outcome, Refused, accept
 from shared.log.store import BadFrame, Batch, FeedState, ForkProof, Store, Stored
 from shared.record.envelope import RECORD_AAD, unwrap
-from shared.record.feed import Feed, travel_order
+from shared.record.feed import Feed, is_holder, travel_order
 from shared.record.header import Header, decode_header
 from shared.record.record import Record
 from shared.record.run import Run
@@ -159,16 +159,19 @@ class Log:
         """
         async with self.lock:
             trial = _Trial(self.roster, Batch(at_ms))
-            outcomes = []
-            for run in runs:
-                below = self._below_stop(run)
-                held = await self._held(below, trial)
-                outcome = accept(below, held, trial.roster, in_order=in_order)
-                await self._take(trial, below, outcome)
-                outcomes.append(outcome)
+            outcomes = [await self._judge(trial, run, in_order=in_order) for run in runs]
             await self._commit(trial)
             self._count(runs, outcomes)
         return outcomes
+
+    async def _judge(self, trial: _Trial, run: Run, *, in_order: bool) -> Outcome:
+        if not is_holder(run.feed, self.me):
+            return Refused(f"this node is not entitled to {run.feed}")
+        below = self._below_stop(run)
+        held = await self._held(below, trial)
+        outcome = accept(below, held, trial.roster, in_order=in_order)
+        await self._take(trial, below, outcome)
+        return outcome
 
     async def accept_forks(self, proofs: Iterable[ForkProof], at_ms: int) -> None:
         """Stop the feeds whose fork a neighbour proves (protocol 5.6).
@@ -182,6 +185,8 @@ class Log:
             for proof in proofs:
                 known = self.forks.get(proof.feed)
                 if known is not None and _stop_of(known) <= _stop_of(proof):
+                    continue
+                if not is_holder(proof.feed, self.me):
                     continue
                 if self._check_proof(proof):
                     count = self.state(proof.feed).count

@@ -8,7 +8,8 @@ import asyncio
 import heapq
 import itertools
 import time
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -35,6 +36,24 @@ async def wait_for(woken: asyncio.Event, seconds: float, clock: Clock) -> None:
         event.cancel()
         await asyncio.gather(timer, event, return_exceptions=True)
     woken.clear()
+
+
+async def within(work: Coroutine[Any, Any, None], seconds: float, clock: Clock) -> None:
+    """Await ``work``, at most ``seconds`` of ``clock``.
+
+    Raises:
+        TimeoutError: it took longer, and was cancelled.
+    """
+    task, timer = asyncio.create_task(work), asyncio.create_task(clock.sleep(seconds))
+    try:
+        await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise TimeoutError
+        task.result()
+    finally:
+        timer.cancel()
+        task.cancel()
+        await asyncio.gather(task, timer, return_exceptions=True)
 
 
 class SystemClock:

@@ -27,7 +27,7 @@ from shared.log.accept import Accepted, Duplicate, Outcome, Refused
 from shared.log.log import Log
 from shared.log.store import BadFrame, record_bytes
 from shared.node.author import Entropy
-from shared.node.clock import Clock, wait_for
+from shared.node.clock import Clock, wait_for, within
 from shared.record.feed import Feed
 from shared.record.limits import CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX
 from shared.record.run import Run
@@ -190,6 +190,7 @@ class Conversation:
             self._bad_in_row = 0
 
     async def _take_heads(self, heads: Heads, now: float) -> None:
+        self.session.check_carried(fork.feed for fork in heads.forks)
         rids: dict[tuple[Feed, int], bytes] = {}
         for feed, seq in self.session.rids_wanted(heads):
             found = await self._log.store.rids(feed, seq, 1)
@@ -200,6 +201,7 @@ class Conversation:
             await self._log.accept_forks(heads.forks, self._clock.wall_ms())
 
     async def _take_chunk(self, chunk: Chunk, data: bytes, now: float) -> None:
+        self.session.check_carried(run.feed for run in chunk.runs)
         in_order = self.session.is_next(chunk.session, chunk.n)
         try:
             outcomes = await self._log.accept(chunk.runs, self._clock.wall_ms(), in_order=in_order)
@@ -231,8 +233,7 @@ class Conversation:
 
     async def _send(self, frame: bytes) -> None:
         try:
-            async with asyncio.timeout(SEND_SECONDS_MAX):
-                await self._connection.send(frame)
+            await within(self._connection.send(frame), SEND_SECONDS_MAX, self._clock)
         except TimeoutError:
             raise LinkDownError("the neighbour takes no frames") from None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from shared.node.clock import Clock, HandClock, SystemClock, wait_for
+from shared.node.clock import Clock, HandClock, SystemClock, wait_for, within
 from tests.simulation.virtual import run
 
 START_MS = 1_764_000_000_000
@@ -136,6 +136,31 @@ def test_waiting_for_an_event_or_a_moment(make: Callable[[], Turned]) -> None:
         assert not waiting.done()
         await turned.advance(2)
         assert waiting.done()
+
+    run(scenario())
+
+
+@each
+def test_work_within_a_time(make: Callable[[], Turned]) -> None:
+    """Its result or its error if it is in time, else a timeout, and it goes on no more."""
+
+    async def scenario() -> None:
+        turned, ended = make(), list[str]()
+
+        async def work(seconds: float, error: Exception | None = None) -> None:
+            await turned.clock.sleep(seconds)
+            if error is not None:
+                raise error
+            ended.append(str(seconds))
+
+        tasks = [
+            asyncio.create_task(within(work(seconds, error), 60, turned.clock))
+            for seconds, error in ((59.0, None), (61.0, None), (1.0, KeyError("x")))
+        ]
+        await turned.advance(200)
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(one) for one in results] == [type(None), TimeoutError, KeyError]
+        assert ended == ["59.0"]
 
     run(scenario())
 

@@ -34,7 +34,11 @@ AUTHOR: Final = "shared/node/author.py"
 FRAMES: Final = "shared/link/frames.py"
 LOG: Final = "shared/log/log.py"
 SESSION: Final = "shared/link/session.py"
+ROSTER: Final = "shared/trust/roster.py"
 ACCEPT_TESTS: Final = "tests/unit/log/test_accept.py"
+BAD_TESTS: Final = "tests/integration/test_bad_neighbour.py"
+ROSTER_TESTS: Final = "tests/unit/trust/test_roster.py"
+SESSION_TESTS: Final = "tests/property/test_session.py"
 
 MUTANTS: Final = (
     Mutant(
@@ -124,8 +128,8 @@ MUTANTS: Final = (
     Mutant(
         "a link offers what the neighbour is not entitled to",
         SESSION,
-        "        if not (is_holder(feed, self.me) and is_holder(feed, self.peer)):\n",
-        "        if not is_holder(feed, self.me):\n",
+        "        if not self._is_carried(feed):\n            return\n",
+        "        if not is_holder(feed, self.me):\n            return\n",
     ),
     Mutant(
         "custody is stated of custody",
@@ -215,5 +219,54 @@ MUTANTS: Final = (
         "        if not self._key.public.verifies(record.envelope, RECORD_AAD):\n",
         "        if not record.envelope:\n",
         tests=("tests/mutants/test_author.py",),
+    ),
+    Mutant(
+        "the session of a restarted neighbour is not noticed",
+        SESSION,
+        "            self._behind = set(self._own)\n",
+        "            self._behind |= set()\n",
+        tests=(SESSION_TESTS,),
+    ),
+    Mutant(
+        "an answer that was lost is not asked for again",
+        SESSION,
+        "                return\n            self._owed.want(Mode.NONE, ask=True)\n",
+        "                return\n",
+        tests=(SESSION_TESTS,),
+    ),
+    Mutant(
+        "a replayed frame is taken for news",
+        SESSION,
+        "        if n <= self._seen:\n",
+        "        if n < 0:\n",
+        tests=(SESSION_TESTS,),
+    ),
+    Mutant(
+        "a full disk is not told",
+        "shared/node/conversation.py",
+        "            self.session.full([run.feed for run in chunk.runs], now)\n",
+        "",
+        tests=(BAD_TESTS,),
+    ),
+    Mutant(
+        "a neighbour brings what is not for us",
+        "shared/node/conversation.py",
+        "        self.session.check_carried(run.feed for run in chunk.runs)\n",
+        "",
+        tests=(BAD_TESTS,),
+    ),
+    Mutant(
+        "a key is certified that nobody asked for",
+        ROSTER,
+        "        if certificate.key.verifies_bytes(bytes.fromhex(body.proof), asked):\n",
+        "        if asked:\n",
+        tests=(ROSTER_TESTS,),
+    ),
+    Mutant(
+        "a second certificate replaces a key",
+        ROSTER,
+        "        return rank, len(self._followed(issuer.author, issuer.epoch)), one.seq, one.rid\n",
+        "        return rank, 0, 0, one.rid\n",
+        tests=(ROSTER_TESTS,),
     ),
 )
