@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from shared.app.cli import HomeOption, add_answer, add_invite, common, out, run
+from shared.app.cli import HomeOption, out, run
+from shared.app.commands import add_answer, add_invite, common
+from shared.app.membership import RECOVERY_FILE, init_district
 from shared.node.home import Home
 from shared.record.feed import Level
 
@@ -22,8 +24,6 @@ def init(
     """Found a district: the record on which everything else rests."""
 
     async def work() -> None:
-        from shared.app.membership import RECOVERY_FILE, init_district
-
         identity = await init_district(Home(home), code, name)
         out.print(f"{identity.label} is founded; anchor {identity.anchor.hex()}")
         out.print(

@@ -1,6 +1,6 @@
 """The commands of a town."""
 
-from shared.app.cli import add_answer, add_invite, add_join, common
+from shared.app.commands import add_answer, add_invite, add_join, common
 from shared.record.feed import Level
 
 app = common(Level.TOWN)

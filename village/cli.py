@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from shared.app.cli import HomeOption, JsonOption, add_join, common, perform, run, show_result
+from shared.app.cli import HomeOption, JsonOption, perform, run, show_result
+from shared.app.commands import add_join, common
 from shared.node.home import Home
 from shared.record.feed import Level
 
