@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Coroutine
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -110,13 +111,25 @@ async def perform(home: Home, act: str, **given: Any) -> Any:
 
 
 def show_result(result: dict[str, Any], *, as_json: bool = False) -> None:
-    """Print what an act answered: JSON, or a line a field."""
+    """Print what an act answered: JSON, or a line a field with times as people read them."""
     if as_json:
         sys.stdout.write(json.dumps(result, ensure_ascii=False, indent=1) + "\n")
         return
     for name, value in result.items():
-        shown = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
-        out.print(f"{name}: {shown}", markup=False)
+        if name.endswith("_ms"):
+            out.print(f"{name.removesuffix('_ms')}: {_moment(value)}", markup=False)
+        else:
+            plain = (
+                json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+            )
+            out.print(f"{name}: {'-' if plain is None else plain}", markup=False)
+
+
+def _moment(at_ms: int | None) -> str:
+    """Return Unix ms as local time; a dash for what has not happened."""
+    if at_ms is None:
+        return "-"
+    return datetime.fromtimestamp(at_ms / 1000).astimezone().isoformat(" ", "seconds")
 
 
 def read_file(path: Path) -> bytes:
