@@ -37,48 +37,19 @@ from shared.link.frames import (
     encode_entry,
     root_of,
 )
+from shared.link.stalls import Stalls
+from shared.link.timing import Timing
+from shared.link.unanswered import Unanswered
 from shared.log.store import ForkProof
 from shared.record.feed import Feed, is_holder, travel_order
 from shared.record.limits import CHUNK_RECORDS_MAX
 from shared.record.run import Run
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The clock of a link, in seconds (protocol 5.4 e, g).
-
-    Attributes:
-        answer_seconds_min: A frame unanswered for less is not yet missed. 2 s: slower than any
-            round trip of a working line here, faster than a person's patience.
-        answer_seconds_max: Bound of the doubling.
-        quiet_seconds: A Heads without entries this often on an idle link.
-        lively_seconds: The same for ``lively_span_seconds`` after traffic other than custody.
-        lively_span_seconds: See above.
-        full_retry_seconds: After a full disk the peer is asked to try again.
-    """
-
-    answer_seconds_min: float = 2.0
-    answer_seconds_max: float = 300.0
-    quiet_seconds: float = 3600.0
-    lively_seconds: float = 600.0
-    lively_span_seconds: float = 3600.0
-    full_retry_seconds: float = 60.0
-
 
 FLIGHTS_MAX = 4
 """Chunks under way at once: enough to fill a line of 4 MiB per round trip."""
 
 QUESTIONS_MAX = 3
 """Unanswered questions after which the link is given up and opened anew."""
-
-LEFT_ALONE_AFTER = 2
-"""Answers to one feed without progress after which it rests until something changes."""
-
-ALONE_SECONDS_MIN = 600.0
-"""A resting feed is tried once more after so long, then twice as long: noise on the line, which
-looks like a bad record, passes; a record that is bad stays bad."""
-
-ALONE_SECONDS_MAX = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -88,26 +59,6 @@ class Range:
     feed: Feed
     first_seq: int
     end: int
-
-
-@dataclass
-class _Flight:
-    """A chunk that is not answered yet."""
-
-    sent_at: float
-    ends: dict[Feed, int]
-    records: int
-
-
-@dataclass
-class _Stall:
-    """A feed that was answered without reaching what was sent."""
-
-    answers: int = 0
-    entry: Entry | None = None
-    own: Entry | None = None
-    pause: float = ALONE_SECONDS_MIN
-    until: float | None = None
 
 
 @dataclass
@@ -161,12 +112,9 @@ class Session:
         self._forks: dict[Feed, ForkProof] = {}
         self._behind: set[Feed] = set()
         self._branches: dict[Feed, Range] = {}
-        self._stalls: dict[Feed, _Stall] = {}
-        self._flights: dict[int, _Flight] = {}
+        self._stalls = Stalls()
+        self._unanswered = Unanswered(self._timing)
         self._owed = _Owed()
-        self._asked_at: float | None = None
-        self._questions = 0
-        self._round_trip = 0.0
         self._spoken_at = now
         self._lively_until = now
         self._full: set[Feed] = set()
@@ -202,7 +150,7 @@ class Session:
         if self._peer_session and self._must_be_told(entry, before):
             # A feed that went back or was stopped sends no run that would tell it.
             self._owed.want(Mode.CHANGED)
-        elif self._peer_session and not self._view_sound and self._asked_at is None:
+        elif self._peer_session and not self._view_sound and not self._unanswered.is_asking:
             self._owed.want(Mode.ALL, ask=True)
 
     @staticmethod
@@ -301,13 +249,11 @@ class Session:
                 self.own_changed(replace(self._own[feed], state=State.OK))
             self._full.clear()
             self._owed.want(Mode.CHANGED)
-        for stall in self._stalls.values():
-            if stall.until is not None and now >= stall.until:
-                stall.answers, stall.until = LEFT_ALONE_AFTER - 1, None
-        missed = self._missed_at()
+        self._stalls.tick(now)
+        missed = self._unanswered.missed_at()
         if missed is not None and now >= missed:
-            self._questions += 1
-            if self._questions > QUESTIONS_MAX:
+            self._unanswered.questions += 1
+            if self._unanswered.questions > QUESTIONS_MAX:
                 self.given_up = True
                 return
             self._owed.want(Mode.NONE, ask=True)
@@ -331,7 +277,7 @@ class Session:
         # Without a sound view nothing can be sent: whatever is said then is also a question.
         ask = owed.ask or not self._view_sound
         if ask:
-            self._asked_at = now
+            self._unanswered.asked(now)
         return Heads(
             self.me, self.peer, self._session, self._n, self._peer_session, self._seen,
             ask, self._root(), mode, tuple(entries), tuple(forks),
@@ -339,7 +285,7 @@ class Session:
 
     def ranges(self) -> list[Range]:
         """Return what the peer lacks and is not under way, in the order of travel."""
-        if len(self._flights) >= FLIGHTS_MAX or not self._view_sound:
+        if self._unanswered.chunks >= FLIGHTS_MAX or not self._view_sound:
             return []
         found = [self._range(feed) for feed in sorted(self._behind, key=travel_order)]
         return [item for item in found if item is not None]
@@ -348,28 +294,26 @@ class Session:
         """Return the chunk of ``runs``, which the caller is about to send."""
         self._n += 1
         self._spoken_at = now
-        ends = {run.feed: run.end for run in runs}
         for run in runs:
             self._told[run.feed] = Entry(run.feed, run.end, run.records[-1].rid[:RID16_BYTES])
             self._branches.pop(run.feed, None)
             if run.feed.lane != "custody":
                 self._lively_until = now + self._timing.lively_span_seconds
-        self._flights[self._n] = _Flight(now, ends, sum(len(run.records) for run in runs))
+        self._unanswered.sent(self._n, runs, now)
         return Chunk(self._session, self._n, runs)
 
     def next_at(self, now: float) -> float:
         """Return when ``tick`` has something to do next, monotonic seconds."""
-        missed = self._missed_at()
-        times = [self._quiet_at(now) if missed is None else missed]
+        missed = self._unanswered.missed_at()
+        times = [self._quiet_at(now) if missed is None else missed, *self._stalls.moments()]
         if self._full_until is not None:
             times.append(self._full_until)
-        times += [stall.until for stall in self._stalls.values() if stall.until is not None]
         return min(times)
 
     @property
     def in_flight(self) -> int:
         """Records sent and not yet covered by Heads of the peer."""
-        return sum(flight.records for flight in self._flights.values())
+        return self._unanswered.records
 
     @property
     def sound(self) -> bool:
@@ -383,7 +327,7 @@ class Session:
     @property
     def settled(self) -> bool:
         """True if both sides hold the same, or nothing more can be sent now."""
-        return self._view_sound and not self._flights and not self.ranges()
+        return self._view_sound and not self._unanswered.chunks and not self.ranges()
 
     # --- Heads: what they change -----------------------------------------------------------------
 
@@ -394,7 +338,7 @@ class Session:
             self._view_sound = False
             self._view.clear()
             self._told.clear()
-            self._flights.clear()
+            self._unanswered.forget()
             self._branches.clear()
             self._stalls.clear()
             self._untold = set(self._own)
@@ -442,42 +386,16 @@ class Session:
         """Drop the flights and the question that ``heads`` answer; tell if it answered one."""
         if heads.peer_session != self._session:
             return False
-        explicit = {entry.feed for entry in heads.entries} if heads.mode is Mode.CHANGED else set()
-        answered = {n: f for n, f in self._flights.items() if n <= heads.seen}
-        for n in answered:
-            del self._flights[n]
-        for feed in {feed for flight in answered.values() for feed in flight.ends}:
-            sent = [flight.ends[feed] for flight in answered.values() if feed in flight.ends]
-            self._weigh(feed, sent, now, explicit=feed in explicit)
-        # An answer to a repeated question measures the loss, not the line (Karn's rule, RFC 6298).
-        if answered and not self._questions:
-            sample = now - max(flight.sent_at for flight in answered.values())
-            first = self._round_trip == 0
-            self._round_trip = sample if first else 0.875 * self._round_trip + 0.125 * sample
-        self._asked_at = None
-        self._questions = 0
+        named = {entry.feed for entry in heads.entries} if heads.mode is Mode.CHANGED else set()
+        answered = self._unanswered.answered(heads.seen, now)
+        for feed in {feed for flight in answered for feed in flight.ends}:
+            ends = [flight.ends[feed] for flight in answered if feed in flight.ends]
+            alone = len(ends) == 1 and not self._unanswered.under_way(feed)
+            self._stalls.weigh(
+                feed, ends, self._view.get(feed), self._own.get(feed),
+                proves=feed in named and alone, now=now,
+            )  # fmt: skip
         return bool(answered)
-
-    def _weigh(self, feed: Feed, ends: list[int], now: float, *, explicit: bool) -> None:
-        """Judge an answer about ``feed``: did what was sent arrive?
-
-        An answer that names the feed proves that the chunk came and was not taken, but only where
-        no other chunk of the feed could have been lost before it. So after the first failure the
-        feed travels alone, and only then do answers without progress count.
-        """
-        entry = self._view.get(feed)
-        if entry is not None and entry.count >= max(ends):
-            self._stalls.pop(feed, None)
-            return
-        stall = self._stalls.setdefault(feed, _Stall())
-        own = self._own.get(feed)
-        if (stall.entry, stall.own) != (entry, own):
-            stall = self._stalls[feed] = _Stall(0, entry, own)
-        if explicit and len(ends) == 1 and not self._under_way(feed):
-            stall.answers += 1
-            if stall.answers >= LEFT_ALONE_AFTER:
-                stall.until = now + stall.pause
-                stall.pause = min(2 * stall.pause, ALONE_SECONDS_MAX)
 
     def _decide(self, heads: Heads, *, answered: bool) -> None:
         """Answer ``heads`` by the table on top of this module."""
@@ -501,10 +419,10 @@ class Session:
         if heads.ask:
             self._owed.want(Mode.ALL)
         if not self._view_sound:
-            at_rest = self.rest == (root, heads.root) and not answered and not self._flights
+            at_rest = self.rest == (root, heads.root) and not (answered or self._unanswered.chunks)
             if not (at_rest and not heads.ask):
                 self._owed.want(Mode.ALL if heads.mode is Mode.NONE else Mode.NONE, ask=True)
-        elif not self.ranges() and not self._flights:
+        elif not self.ranges() and not self._unanswered.chunks:
             self.rest = (root, heads.root)
         if any(self._told.get(fork.feed) != self._own[fork.feed] for fork in self._forks_to_send()):
             self._owed.want(Mode.CHANGED)
@@ -538,22 +456,16 @@ class Session:
         own, entry = self._own.get(feed), self._view.get(feed)
         if own is None or (entry is not None and entry.state is State.FULL):
             return None
-        stall = self._stalls.get(feed)
-        if stall is not None:
-            if self._under_way(feed):
-                return None
-            same = (stall.entry, stall.own) == (entry, own)
-            if same and stall.answers >= LEFT_ALONE_AFTER:
-                return None
+        if feed in self._stalls and (
+            self._unanswered.under_way(feed) or self._stalls.rests(feed, entry, own)
+        ):
+            return None
         if feed in self._branches:
-            return None if self._under_way(feed) else self._branches[feed]
+            return None if self._unanswered.under_way(feed) else self._branches[feed]
         if own.state is not (entry.state if entry else State.OK):
             return None  # the proof goes first; then what lies below the fork
-        first = max(entry.count if entry else 0, self._under_way(feed))
+        first = max(entry.count if entry else 0, self._unanswered.under_way(feed))
         return Range(feed, first, own.count) if first < own.count else None
-
-    def _under_way(self, feed: Feed) -> int:
-        return max((flight.ends.get(feed, 0) for flight in self._flights.values()), default=0)
 
     # --- roots and times -------------------------------------------------------------------------
 
@@ -565,17 +477,6 @@ class Session:
     def _view_root(self) -> bytes:
         entries = (e for e in self._view.values() if e.count or e.state is State.STOPPED)
         return root_of(encode_entry(e) for e in sorted(entries, key=lambda e: e.feed.key))
-
-    def _missed_at(self) -> float | None:
-        """Return when the oldest open question or chunk counts as unanswered."""
-        waiting = [flight.sent_at for flight in self._flights.values()]
-        if self._asked_at is not None:
-            waiting.append(self._asked_at)
-        if not waiting:
-            return None
-        patience: float = max(self._timing.answer_seconds_min, 4 * self._round_trip)
-        patience *= 2**self._questions
-        return max(waiting) + min(patience, self._timing.answer_seconds_max)
 
     def _quiet_at(self, now: float) -> float:
         lively = now < self._lively_until

@@ -22,7 +22,8 @@ from shared.link.frames import (
     encode_chunk,
     encode_heads,
 )
-from shared.link.session import Session, Timing
+from shared.link.session import Session
+from shared.link.timing import Timing
 from shared.log.accept import Accepted, Duplicate, Outcome, Refused
 from shared.log.log import Log
 from shared.log.store import BadFrame, record_bytes

@@ -13,7 +13,7 @@ import structlog
 from shared.errors import FaultError, StorageError
 from shared.link.backoff import Backoff
 from shared.link.carrier import Carrier, Connection, LinkDownError
-from shared.link.session import Timing
+from shared.link.timing import Timing
 from shared.log.log import Log
 from shared.node.author import Entropy
 from shared.node.clock import Clock

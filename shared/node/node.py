@@ -12,7 +12,7 @@ import structlog
 from shared.domain.custody.rules import Intervals
 from shared.errors import StorageError, UnavailableError
 from shared.link.carrier import Carrier
-from shared.link.session import Timing
+from shared.link.timing import Timing
 from shared.log.log import Log
 from shared.log.store import Store
 from shared.node.author import Author, Draft, Entropy, Offload, in_thread

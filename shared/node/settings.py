@@ -16,7 +16,7 @@ from pydantic_settings import (
 
 from shared.domain.custody.rules import Intervals
 from shared.errors import InvalidError
-from shared.link.session import Timing
+from shared.link.timing import Timing
 
 
 class Settings(BaseSettings):

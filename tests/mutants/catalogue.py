@@ -141,15 +141,15 @@ MUTANTS: Final = (
     Mutant(
         "what is under way is sent again",
         SESSION,
-        "        first = max(entry.count if entry else 0, self._under_way(feed))\n",
+        "        first = max(entry.count if entry else 0, self._unanswered.under_way(feed))\n",
         "        first = entry.count if entry else 0\n",
         seeds=(4, 40),
     ),
     Mutant(
         "a chunk that the neighbour has not seen counts as answered",
-        SESSION,
-        "        answered = {n: f for n, f in self._flights.items() if n <= heads.seen}\n",
-        "        answered = dict(self._flights)\n",
+        "shared/link/unanswered.py",
+        "        done = {n: flight for n, flight in self._flights.items() if n <= seen}\n",
+        "        done = dict(self._flights)\n",
         seeds=(4, 40),
     ),
     Mutant(
@@ -161,13 +161,13 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a refused run is sent for ever",
-        SESSION,
+        "shared/link/stalls.py",
         "            stall.answers += 1\n",
         "            stall.answers += 0\n",
     ),
     Mutant(
         "a feed that was refused twice is never tried again",
-        SESSION,
+        "shared/link/stalls.py",
         "                stall.until = now + stall.pause\n",
         "                stall.until = None\n",
         seeds=(17, 40),
