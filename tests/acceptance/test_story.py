@@ -1,6 +1,7 @@
 """The story of the whole district, told once; what it refuses; its divisions and processes."""
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -8,12 +9,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from socket import AF_INET, SOCK_STREAM, socket
-from typing import Any
 
 import pytest
 
@@ -295,14 +294,17 @@ def test_leaves_no_orphans(how: signal.Signals, folder: Path) -> None:
     """However the story ends, no process of it lives on."""
     around = os.environ | {"STORY_DIR": str(folder), "SANJI_PORT_BASE": str(PORT_BASE + 200)}
     story = subprocess.Popen(
-        [sys.executable, "-m", "demo.story"], cwd=PROJECT, env=around,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        [sys.executable, "-u", "-m", "demo.story"], cwd=PROJECT, env=around,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
-        until(lambda: len(list(folder.glob("nodes/*/control.sock"))) >= 3)
+        assert story.stdout is not None
+        assert any("each with its own keys" in line for line in story.stdout)
+        assert len(list(folder.glob("nodes/*/control.sock"))) == FIGURES["nodes"]
         story.send_signal(how)
         _, said = story.communicate(timeout=40)
-        until(lambda: not list(folder.glob("nodes/*/control.sock")))
+        wait_until_free(folder)
+        assert not list(folder.glob("nodes/*/control.sock"))
         assert story.returncode != 0
         assert said == ("" if how == signal.SIGKILL else "story: interrupted.\n")
     finally:
@@ -310,9 +312,8 @@ def test_leaves_no_orphans(how: signal.Signals, folder: Path) -> None:
         story.wait()
 
 
-def until(done: Any, seconds: float = 40.0) -> None:
-    """Wait for another process."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+def wait_until_free(folder: Path) -> None:
+    """Wait until no process holds a home any more: each holds its lock as long as it lives."""
+    for file in folder.glob("nodes/*/lock"):
+        with file.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
