@@ -35,7 +35,7 @@ trace: $(INSTALLED) compile ## one record's journey, step by step: bytes, file:l
 # With ARGS (make test ARGS='tests/unit -k feed') only that runs, without coverage.
 test: $(INSTALLED) compile ## all tests; SANJI_SERVICES=require makes a missing service a failure
 	@limit=600; [ "$${SANJI_SERVICES:-}" != require ] || limit=900; \
-	args=($(ARGS)); [ $${#args[@]} -gt 0 ] || args=(-n 2 --cov --cov-report=term:skip-covered); \
+	args=($(ARGS)); [ $${#args[@]} -gt 0 ] || args=(-n 2 --dist worksteal --cov --cov-report=term:skip-covered); \
 	timeout --foreground --signal=INT --kill-after=30 $$limit $(PYTHON) -m pytest "$${args[@]}" || { \
 		code=$$?; \
 		case $$code in 124|137) echo "make test: stopped after $$limit s, the time it may take; the slowest: make test ARGS=--durations=20" >&2;; esac; \

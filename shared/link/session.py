@@ -205,18 +205,15 @@ class Session:
     def _is_carried(self, feed: Feed) -> bool:
         return is_holder(feed, self.me) and is_holder(feed, self.peer)
 
-    def chunk_received(self, chunk: Chunk, taken: Iterable[Run], now: float) -> bool:
+    def chunk_received(self, chunk: Chunk, taken: Iterable[Run], now: float) -> None:
         """Take in a chunk that the log has judged.
 
         Args:
             chunk: The chunk.
             taken: Its runs that were valid here (accepted or duplicate), as far as they were.
             now: Monotonic seconds.
-
-        Returns:
-            False if it was an old frame (a repetition), which is not answered twice.
         """
-        fresh = self._is_new(chunk.session, chunk.n)
+        self._is_new(chunk.session, chunk.n)
         for run in taken:
             # A valid run counts as the peer's entry: nothing of it is sent back.
             known = self._view.get(run.feed)
@@ -227,7 +224,6 @@ class Session:
                 self._lively_until = now + self._timing.lively_span_seconds
         self._owed.want(Mode.CHANGED)
         self._owed.named.update(run.feed for run in chunk.runs)
-        return fresh
 
     def is_next(self, session: bytes, n: int) -> bool:
         """Tell whether no frame of the peer is missing before frame ``n``."""
@@ -462,7 +458,8 @@ class Session:
             return None
         if feed in self._branches:
             return None if self._unanswered.under_way(feed) else self._branches[feed]
-        if own.state is not (entry.state if entry else State.OK):
+        here, there = own.state, entry.state if entry else State.OK
+        if (here is State.STOPPED) != (there is State.STOPPED):
             return None  # the proof goes first; then what lies below the fork
         first = max(entry.count if entry else 0, self._unanswered.under_way(feed))
         return Range(feed, first, own.count) if first < own.count else None

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from shared.errors import FaultError, NotFoundError
+from shared.errors import FaultError, InvalidError, NotFoundError
 from shared.log.accept import Accepted, Duplicate, Fork, Gap, Held, Outcome, Refused, accept
 from shared.log.store import BadFrame, Batch, FeedState, ForkProof, Store, Stored
 from shared.record.envelope import RECORD_AAD, unwrap
@@ -16,8 +16,9 @@ from shared.record.feed import Feed, is_holder, travel_order
 from shared.record.header import Header, decode_header
 from shared.record.record import Record
 from shared.record.run import Run
+from shared.trust.authority import read_as
 from shared.trust.keys import PublicKey
-from shared.trust.kinds import OPENED
+from shared.trust.kinds import OPENED, Opened
 from shared.trust.roster import Roster
 
 EPOCH_NOTE = "epoch"
@@ -308,7 +309,10 @@ class Log:
         first = run.records[0]
         if first.header.kind != OPENED or first.body is None:
             return False
-        return f'"follows":"{self.epoch.hex()}"'.encode() in first.body
+        try:
+            return read_as(Opened, first.body).follows == self.epoch.hex()
+        except InvalidError:
+            return False
 
     # --- commit ----------------------------------------------------------------------------------
 

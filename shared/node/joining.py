@@ -4,6 +4,7 @@ The parent's answer is a bundle of ordinary runs of the trust lane; the child ac
 any others, pinned to the anchor of its invitation.
 """
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any, Final
@@ -62,6 +63,7 @@ class Registrar:
         self._key = key
         self._clock = clock
         self._entropy = entropy
+        self._redeeming = asyncio.Lock()
 
     async def invite(
         self, code: str, label: str, addresses: tuple[tuple[str, str], ...]
@@ -114,6 +116,11 @@ class Registrar:
             NotFoundError: no such invitation.
             RefusedError: expired, used by another box, or not proven.
         """
+        async with self._redeeming:  # an invitation is good for one box, also of two at once
+            await self._certify(request)
+        return await self._trust_frames(request.division)
+
+    async def _certify(self, request: JoinRequest) -> None:
         note = await self._log.store.note(f"invitation/{request.division}")
         if note is None or request.parent != self._log.me:
             raise NotFoundError(f"there is no invitation for {request.division} here.")
@@ -125,7 +132,6 @@ class Registrar:
             )
         if self._log.roster.certificate_of(request.division) is None:
             await self._author.submit(self._certificate(request, offer))
-        return await self._trust_frames(request.division)
 
     def _check(self, request: JoinRequest, offer: Offer) -> None:
         if not request.is_sealed_by(bytes.fromhex(offer.secret)):

@@ -90,7 +90,7 @@ class Roster:
         self._certificates: dict[bytes, Certificate] = {}
         self._by_division: dict[str, list[Certificate]] = {}
         self._incarnations: dict[tuple[str, bytes], Incarnation] = {}
-        self._addresses: dict[str, tuple[bytes, int, tuple[str, ...]]] = {}
+        self._addresses: dict[str, dict[bytes, tuple[int, tuple[str, ...]]]] = {}
 
     def copy(self) -> "Roster":
         """Return an independent copy, for trying a transaction."""
@@ -98,7 +98,7 @@ class Roster:
         other._certificates = dict(self._certificates)
         other._by_division = {code: list(found) for code, found in self._by_division.items()}
         other._incarnations = dict(self._incarnations)
-        other._addresses = dict(self._addresses)
+        other._addresses = {code: dict(said) for code, said in self._addresses.items()}
         return other
 
     def base_of(self, feed: Feed, first: Header) -> Base | None:
@@ -199,16 +199,10 @@ class Roster:
             found.sort(key=self._rank)  # the epochs of an issuer may have found their order
 
     def _learn_addresses(self, header: Header, body: Addresses) -> None:
-        """Keep the last word of the last epoch; which epoch is last, ``follows`` tells."""
-        feed = header.feed
-        known = self._addresses.get(feed.author)
-        if known is None or self._is_later((feed.epoch, header.seq), known[:2], feed.author):
-            self._addresses[feed.author] = (feed.epoch, header.seq, body.links)
-
-    def _is_later(self, one: tuple[bytes, int], other: tuple[bytes, int], author: str) -> bool:
-        if one[0] == other[0]:
-            return one[1] > other[1]
-        return other[0] in self._followed(author, one[0])
+        """Keep the last word of each epoch; which epoch is last, ``follows`` tells."""
+        said = self._addresses.setdefault(header.feed.author, {})
+        if header.seq >= said.get(header.feed.epoch, (0, ()))[0]:
+            said[header.feed.epoch] = (header.seq, body.links)
 
     def _followed(self, author: str, epoch: bytes) -> list[bytes]:
         """Return the epochs before ``epoch`` as far as they are known, the last one first."""
@@ -265,8 +259,11 @@ class Roster:
 
     def addresses_of(self, division: str) -> tuple[str, ...]:
         """Return where ``division`` last said it can be reached."""
-        known = self._addresses.get(division)
-        return known[2] if known else ()
+        said = self._addresses.get(division)
+        if not said:
+            return ()
+        last = max(said, key=lambda epoch: (len(self._followed(division, epoch)), epoch))
+        return said[last][1]
 
     def divisions(self) -> dict[str, Certificate]:
         """Return the certified divisions by code, sorted."""

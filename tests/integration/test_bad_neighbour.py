@@ -373,7 +373,6 @@ async def test_a_full_disk_is_told_and_loses_nothing(town: Town) -> None:
         )
     assert await town.node.log.store.rids(UP, 0, 200) == [one.rid for one in whole.records[:sent]]
     await town.database.run(lambda c: c.execute(text("PRAGMA max_page_count = 100000")).all())
-    await village.send(village.heads())
     await town.clock.advance(60)
     last = [e for one in await village.heard() if isinstance(one, Heads)
             for e in one.entries if e.feed == UP][-1]  # fmt: skip

@@ -99,7 +99,7 @@ async def check_held(log: Log) -> None:
 
 async def deliver(chunks: list[list[Run]]) -> Log:
     """Give ``chunks`` to an empty log, and what was a gap again until nothing is new."""
-    log = Log(NODE, MemoryStore(), small_district().founded.rid)
+    log = Log(DISTRICT, MemoryStore(), small_district().founded.rid)
     await log.open()
     waiting, now = chunks, 0
     while waiting:
@@ -147,13 +147,13 @@ def test_never_a_record_without_its_predecessor(
     """When only some of the chunks arrive, what is held still stands on its base (4.3, 5.5)."""
 
     async def scenario() -> None:
-        log = Log(NODE, MemoryStore(), small_district().founded.rid)
+        log = Log(DISTRICT, MemoryStore(), small_district().founded.rid)
         await log.open()
         for now, chunk in enumerate(chunks):
             if data.draw(st.integers(0, 3)):
                 await log.accept(chunk, now, in_order=False)
                 await check_held(log)
-        again = Log(NODE, log.store, small_district().founded.rid)
+        again = Log(DISTRICT, log.store, small_district().founded.rid)
         await again.open()
         assert again.feeds == log.feeds
         assert again.roster.divisions() == log.roster.divisions()
