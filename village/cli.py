@@ -8,8 +8,9 @@ from shared.app.cli import HomeOption, JsonOption, perform, run, show_result
 from shared.app.commands import add_join, common
 from shared.node.home import Home
 from shared.record.feed import Level
+from village.pages import Kiosk
 
-app = common(Level.VILLAGE)
+app = common(Level.VILLAGE, Kiosk)
 add_join(app, Level.VILLAGE)
 
 
@@ -18,13 +19,17 @@ def file(
     home: HomeOption,
     kind: Annotated[str, typer.Option(help="ask, suggest, complain or help.")],
     text: Annotated[str, typer.Option(help="What is said.")],
+    topic: Annotated[
+        str,
+        typer.Option(help="roads, water, health, welfare, land, school, waste, safety or other."),
+    ] = "",
     place: Annotated[str, typer.Option(help="Where it is.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """File what somebody says; prints the receipt, whose secret is kept nowhere else."""
 
     async def work() -> None:
-        result = await perform(Home(home), "file", kind=kind, text=text, place=place)
+        result = await perform(Home(home), "file", kind=kind, text=text, topic=topic, place=place)
         show_result(result, as_json=as_json)
 
     run(work())

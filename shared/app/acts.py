@@ -130,7 +130,15 @@ async def _own_notice(node: Node, rid: str) -> notices.NoticeRow:
 
 
 async def file(
-    node: Node, _progress: Progress, *, kind: str, text: str, place: str = "", about: str = ""
+    node: Node,
+    _progress: Progress,
+    *,
+    kind: str,
+    text: str,
+    topic: str = "",
+    place: str = "",
+    about: str = "",
+    channel: str = "kiosk",
 ) -> dict[str, Any]:
     """Take down what somebody says; returns the receipt, whose secret is not kept here."""
     case_rules.check_filing(kind)
@@ -144,8 +152,8 @@ async def file(
         digits = receipts.epoch_digits(epoch, first=first)
         issued = receipts.issue(node.identity.division, year, number, digits)
         return {
-            "receipt": str(issued), "channel": "kiosk", "kind": kind, "text": text,
-            "place": place or None, "about_unit": about or None,
+            "receipt": str(issued), "channel": channel, "kind": kind, "text": text,
+            "topic": topic or None, "place": place or None, "about_unit": about or None,
             "receipt_key": receipt_secret.public_half(secret).hex(),
         }  # fmt: skip
 
@@ -170,10 +178,13 @@ async def follow(
     is_district = Level.DISTRICT in received and case.level > Level.DISTRICT
     stage = case_rules.stage(case.stage, town_received=is_town, district_received=is_district)
     told: dict[str, Any] = {
-        "receipt": case.receipt, "kind": case.kind, "place": case.place, "stage": stage.value,
+        "rid": case.rid.hex(), "receipt": receipts.shown(_label(node, case.author), case.receipt),
+        "author": case.author, "kind": case.kind, "topic": case.topic, "place": case.place,
+        "stage": stage.value,
         "filed_ms": case.filed_ms,
         "received_town_ms": received.get(Level.TOWN) if is_town else None,
         "received_district_ms": received.get(Level.DISTRICT) if is_district else None,
+        "answered_ms": case.answered_ms,
         "answers": await views.query(lambda c: len(cases.answers(c, case.rid))),
     }  # fmt: skip
     if secret:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,15 +29,21 @@ from shared.errors import StorageError
 from shared.node.home import Home
 from shared.node.settings import load_settings
 from shared.record.feed import Level
+from shared.web.site import Surface
 
 
-def common(level: Level) -> typer.Typer:
-    """Return the commands that every tier has."""
+def common(level: Level, surface: Callable[[], Surface] | None = None) -> typer.Typer:
+    """Return the commands that every tier has.
+
+    Args:
+        level: The tier's.
+        surface: Makes its pages.
+    """
     app = typer.Typer(
         no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
         help=f"A {level.word} node of Sanji 三级互动.",
     )  # fmt: skip
-    _add_serving(app)
+    _add_serving(app, surface)
     _add_notices(app)
     _add_looking(app)
     _add_keeping(app)
@@ -49,7 +56,7 @@ def _read_text(path: Path) -> str:
     return f"{title}\n\n{text}".strip()
 
 
-def _add_serving(app: typer.Typer) -> None:
+def _add_serving(app: typer.Typer, surface: Callable[[], Surface] | None) -> None:
     @app.command()
     def serve(
         home: HomeOption,
@@ -68,7 +75,9 @@ def _add_serving(app: typer.Typer) -> None:
             settings = load_settings(place.settings_file, **given)
             level = logging.getLevelNamesMapping()[settings.log_level.upper()]
             structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
-            async with compose.serving(place, settings, insecure=insecure) as node:
+            async with compose.serving(
+                place, settings, insecure=insecure, surface=surface() if surface else None
+            ) as node:
                 out.print(
                     f"{node.identity.label} serves at "
                     f"http{'s' if settings.tls_certificate else ''}://"

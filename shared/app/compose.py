@@ -28,6 +28,7 @@ from shared.node.node import Node, Surroundings
 from shared.node.settings import Settings, load_settings
 from shared.node.views import BOOKMARKS, Views
 from shared.web.server import make_app
+from shared.web.site import Surface
 
 logger = structlog.get_logger(__name__)
 
@@ -104,8 +105,16 @@ async def serving(
     *,
     insecure: bool = False,
     wrap: Wrap = lambda carrier: carrier,
+    surface: Surface | None = None,
 ) -> AsyncIterator[Node]:
     """Serve the node in ``home``: pages, links both ways, the control socket.
+
+    Args:
+        home: Where it lives.
+        settings: Its settings.
+        insecure: Listen beyond this machine without TLS.
+        wrap: Put around the carrier by which it dials.
+        surface: The pages of its tier; None for the public ones only.
 
     Raises:
         RefusedError: it would listen beyond loopback without TLS.
@@ -118,7 +127,7 @@ async def serving(
         # Which names lead here may be many (a proxy, several cards): the list is checked only
         # where the operator gave one.
         route = LinkRoute(identity, node.links.keys_of, node.links.serve, settings.addresses)
-        app = make_app(node, link=route.handle)
+        app = make_app(node, link=route.handle, surface=surface)
         address = await _listen(stack, app, route, settings)
         control = ControlServer(node, home.control_file)
         await control.start()

@@ -25,6 +25,7 @@ from shared.record.feed import Level
 from shared.record.limits import FRAME_BYTES_MAX
 from shared.trust.invitation import NONCE_BYTES, Invitation, JoinRequest, make_request, read_token
 from shared.trust.keys import SigningKey
+from shared.web.security import read_all
 
 RECOVERY_FILE: Final = "recovery.key"
 ANSWER_BYTES_MAX: Final = 8 * FRAME_BYTES_MAX
@@ -141,7 +142,7 @@ async def _ask_once(addresses: Sequence[str], request: JoinRequest) -> list[byte
             url = _join_url(address)
             try:
                 async with session.post(url, data=request.encode()) as response:
-                    data = await response.content.read(ANSWER_BYTES_MAX)
+                    data = await read_all(response.content, ANSWER_BYTES_MAX)
                     if response.status == 200:  # noqa: PLR2004
                         return _frames(data)
                     text = data.decode("utf-8", "replace").strip()

@@ -5,8 +5,9 @@ a node starts. Nothing is compiled or generated beforehand: what is in the packa
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from gettext import NullTranslations
 from importlib.resources import files
 from typing import Final
@@ -90,6 +91,20 @@ class Words:
             return self.say_count(" {count} 小时前", span_ms // _HOUR_MS)
         return self.say_count(" {count} 天前", span_ms // _DAY_MS)
 
+    def span(self, span_ms: int) -> str:
+        """Return a length of time, in its largest unit."""
+        if span_ms < _MINUTE_MS:
+            return self.say("不到 1 分钟")
+        if span_ms < _HOUR_MS:
+            return self.say_count("{count} 分钟", span_ms // _MINUTE_MS)
+        if span_ms < _DAY_MS:
+            return self.say_count("{count} 小时", span_ms // _HOUR_MS)
+        return self.say_count("{count} 天", span_ms // _DAY_MS)
+
+    def date(self, day: date) -> str:
+        """Return a date without its year."""
+        return str(format_skeleton("MMMd", day, locale=self.locale))
+
     def time(self, at_ms: int) -> str:
         """Return the time of day in China."""
         at = _in_china(at_ms)
@@ -108,6 +123,11 @@ class Words:
             return self.say("今天 {time}", time=self.time(at_ms))
         return self._day(at, "MMMd" if at.year == now.year else "yMMMd")
 
+    def day(self, at_ms: int) -> str:
+        """Return the day in China with its day of the week."""
+        at = _in_china(at_ms)
+        return self.say("日期不明") if at is None else self._day(at, "MMMdEEEE")
+
     def _day(self, at: datetime, skeleton: str) -> str:
         return str(format_skeleton(skeleton, at, locale=self.locale))
 
@@ -115,10 +135,12 @@ class Words:
 class Catalogue:
     """All languages of the pages, read once."""
 
-    def __init__(self) -> None:
-        """Read the catalogues of this package."""
+    def __init__(self, packages: Sequence[str] = ("shared.web",)) -> None:
+        """Read the catalogues of ``packages``; each holds its own texts and no other's."""
         self._words = {
-            language: Words(language, _translations(language), Locale.parse(_LOCALES[language]))
+            language: Words(
+                language, _translations(language, packages), Locale.parse(_LOCALES[language])
+            )
             for language in LANGUAGES
         }
 
@@ -127,14 +149,19 @@ class Catalogue:
         return self._words.get(language, self._words[CHINESE])
 
 
-def _translations(language: str) -> NullTranslations:
+def _translations(language: str, packages: Sequence[str]) -> NullTranslations:
+    found = NullTranslations()
     if language == CHINESE:
-        return NullTranslations()
-    text = (files("shared.web") / "locale" / f"{language}.po").read_text("utf-8")
-    packed = io.BytesIO()
-    write_mo(packed, read_po(io.StringIO(text), locale=language))
-    packed.seek(0)
-    return Translations(packed)
+        return found
+    for package in reversed(packages):
+        text = (files(package) / "locale" / f"{language}.po").read_text("utf-8")
+        packed = io.BytesIO()
+        write_mo(packed, read_po(io.StringIO(text), locale=language))
+        packed.seek(0)
+        own = Translations(packed)
+        own.add_fallback(found)
+        found = own
+    return found
 
 
 def _in_china(at_ms: int) -> datetime | None:

@@ -1,4 +1,4 @@
-"""The HTTP server of a node: its page, how nodes join and link to it, its own style sheet.
+"""The HTTP server of a node: its pages, how nodes join and link to it, its own style sheet.
 
 It trusts nothing that a request says about itself: not its host, not its size. No answer holds
 more about a failure than one line.
@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from shared.errors import (
     InvalidError,
@@ -27,13 +27,15 @@ from shared.errors import (
 from shared.node.node import Node
 from shared.record import cbor
 from shared.trust.invitation import read_request
-from shared.web.i18n import CHINESE, Catalogue, Words
-from shared.web.page import Pages
+from shared.web.live import Live
+from shared.web.public import PublicPages
+from shared.web.security import FORM_BYTES_MAX, check_origin, read_all, secure
+from shared.web.site import Site, Surface
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 JOIN_BYTES_MAX: Final = 4096
-"""A join request has about 300 bytes; nothing else is ever sent to a node over HTTP."""
+"""A join request has about 300 bytes."""
 
 BODY_SECONDS_MAX: Final = 30.0
 """4 KiB over a line of 2 kbit/s take 16 s; who is slower than that holds a connection open."""
@@ -50,19 +52,8 @@ STATUSES: Final = (
 )
 """One of the three tables that translate errors at the edges (``shared.errors``)."""
 
-HEADERS: Final = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}
-
-_ASSETS: Final = ("sanji.css", "seal.svg")
+_MACHINES: Final = frozenset({"/link", "/join"})
+"""What other nodes use: no form, and no page where it goes wrong."""
 
 logger = structlog.get_logger(__name__)
 
@@ -76,21 +67,23 @@ class Asset:
     etag: str
 
 
-def make_app(node: Node, *, link: Handler) -> web.Application:
+def make_app(node: Node, *, link: Handler, surface: Surface | None = None) -> web.Application:
     """Return the web server of ``node``.
 
     Args:
-        node: Whose page, and who certifies those who join.
+        node: Whose pages, and who certifies those who join.
         link: Takes ``GET /link`` of the nodes below; a carrier's, which this layer does not know.
+        surface: The pages of its tier; without them it has the public ones only.
     """
-    site = _Site(node)
-    app = web.Application(middlewares=[site.in_words], client_max_size=JOIN_BYTES_MAX)
-    app.on_response_prepare.append(_secure)
-    app.router.add_get("/", site.page)
-    app.router.add_get("/link", link, allow_head=False)
-    app.router.add_post("/join", site.join)
-    app.router.add_get("/static/{name}", site.static)
-    app.router.add_get("/health", site.health)
+    site = Site(node, [surface.package] if surface else [])
+    server = _Server(node, site)
+    app = web.Application(middlewares=[server.guard], client_max_size=FORM_BYTES_MAX)
+    app.on_response_prepare.append(secure)
+    app.on_shutdown.append(server.live.close)
+    own = tuple(surface.routes(site)) if surface else ()
+    taken = {(route.method, route.path) for route in own}
+    rest = (route for route in server.routes(link) if (route.method, route.path) not in taken)
+    app.router.add_routes([*own, *rest])
     return app
 
 
@@ -102,33 +95,39 @@ def status_of(error: SanjiError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-class _Site:
-    """The handlers of one node."""
+class _Server:
+    """What every node serves."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, site: Site) -> None:
         self._node = node
-        self._catalogue = Catalogue()
-        self._pages = Pages(node)
-        self._assets = {name: _asset(name) for name in _ASSETS}
+        self._site = site
+        self._public = PublicPages(site)
+        self.live = Live(node)
+        self._assets = {
+            file.name: _asset(file.name, file.read_bytes())
+            for file in (files("shared.web") / "static").iterdir()
+        }
         self._joining = asyncio.Semaphore(JOINS_MAX)
 
-    # --- routes ----------------------------------------------------------------------------------
-
-    async def page(self, request: web.Request) -> web.Response:
-        before = request.query.get("before", "")
-        return _page(await self._pages.notices(self._words(request), before))
+    def routes(self, link: Handler) -> tuple[web.RouteDef, ...]:
+        return (
+            *self._public.routes(),
+            web.get("/link", link, allow_head=False),
+            web.post("/join", self.join),
+            web.get("/look", self.look),
+            web.get("/live", self.live.stream),
+            web.get("/static/{name}", self.static),
+            web.get("/health", self.health),
+        )
 
     async def join(self, request: web.Request) -> web.Response:
         try:
             async with asyncio.timeout(BODY_SECONDS_MAX):
-                data = await request.read()
+                data = await read_all(request.content, JOIN_BYTES_MAX)
             async with self._joining:
                 frames = await self._node.registrar.redeem(read_request(data))
         except TimeoutError:
             return _line("the request took too long", HTTPStatus.REQUEST_TIMEOUT)
-        except web.HTTPRequestEntityTooLarge:
-            text = f"a join request has at most {JOIN_BYTES_MAX} bytes"
-            return _line(text, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         except SanjiError as error:
             logger.info("not joined", why=str(error))
             return _line(str(error), status_of(error))
@@ -137,6 +136,9 @@ class _Site:
             content_type="application/cbor",
             headers={"Cache-Control": "no-store"},
         )
+
+    async def look(self, request: web.Request) -> web.Response:
+        return self._site.set_look(request)
 
     async def static(self, request: web.Request) -> web.Response:
         asset = self._assets.get(request.match_info["name"])
@@ -159,50 +161,23 @@ class _Site:
     # --- what goes wrong -------------------------------------------------------------------------
 
     @web.middleware
-    async def in_words(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer whatever goes wrong with a page that says so, and never with a traceback."""
+    async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Take forms from our own pages; say what goes wrong in words, without a traceback."""
         try:
+            if request.method == hdrs.METH_POST and request.path not in _MACHINES:
+                check_origin(request)
             return await handler(request)
+        except web.HTTPRedirection:
+            raise
         except web.HTTPException as error:
-            if request.path == "/link":
+            if request.path in _MACHINES:
                 return _line(error.text or error.reason, HTTPStatus(error.status))
-            return self._trouble(request, HTTPStatus(error.status))
+            return self._public.trouble(request, HTTPStatus(error.status))
         except SanjiError as error:
-            return self._trouble(request, status_of(error), str(error))
+            return self._public.trouble(request, status_of(error), str(error))
         except Exception:
             logger.exception("a request failed", path=request.path)
-            return self._trouble(request, HTTPStatus.INTERNAL_SERVER_ERROR)
-
-    def _trouble(self, request: web.Request, status: HTTPStatus, why: str = "") -> web.Response:
-        words = self._words(request)
-        if status == HTTPStatus.NOT_FOUND:
-            title, text = words.say("没有这一页"), words.say("地址可能打错了，或者这一页已经不在。")
-        elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            title, text = words.say("这个请求办不了"), words.say("这里只能看通知。")
-        else:
-            title = words.say("这一页暂时打不开")
-            text = words.say(
-                "已收到的通知都还在。过一会儿再试；还不行，请告诉村里或镇里的工作人员。"
-            )
-        return _page(self._pages.message(words, title, f"{why} {text}".strip()), status)
-
-    def _words(self, request: web.Request) -> Words:
-        return self._catalogue.words(request.query.get("lang", CHINESE))
-
-
-async def _secure(_: web.Request, response: web.StreamResponse) -> None:
-    """Set the headers that every answer bears, also those of errors; names no software."""
-    response.headers.update(HEADERS)
-    response.headers["Server"] = "sanji"
-
-
-def _page(text: str, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
-    return web.Response(
-        text=text,
-        status=status,
-        content_type="text/html",
-        headers={"Cache-Control": "no-store"},
-    )
+            return self._public.trouble(request, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _line(text: str, status: HTTPStatus) -> web.Response:
@@ -210,7 +185,6 @@ def _line(text: str, status: HTTPStatus) -> web.Response:
     return web.Response(text=line + "\n", status=status, headers={"Cache-Control": "no-store"})
 
 
-def _asset(name: str) -> Asset:
-    data = (files("shared.web") / "static" / name).read_bytes()
+def _asset(name: str, data: bytes) -> Asset:
     content_type = mimetypes.types_map[name[name.rindex(".") :]]
     return Asset(data, content_type, f'"{hashlib.sha256(data).hexdigest()[:16]}"')

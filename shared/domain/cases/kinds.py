@@ -26,6 +26,9 @@ Channel = Literal["kiosk", "phone", "web", "visit", "meeting", "monitor", "open3
 Concern = Literal["ask", "suggest", "complain", "help"]
 """Open kinds. ``accuse`` is none of them: it is sealed or it is not filed (``rules.py``)."""
 
+Topic = Literal["roads", "water", "health", "welfare", "land", "school", "waste", "safety", "other"]
+"""What it is about, as the person saw it; the district classifies by its own catalogue."""
+
 Outcome = Literal["settled", "explained", "passed_on", "declined"]
 Publish = Literal["full", "summary", "count"]
 Score = Literal["satisfied", "fair", "unsatisfied"]
@@ -38,6 +41,7 @@ class Filed(Body):
     channel: Channel
     kind: Concern
     text: SpokenText
+    topic: Topic | None = None
     place: ShortLine | None = None
     about_unit: ShortLine | None = None
     receipt_key: Hex32

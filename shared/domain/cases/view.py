@@ -40,6 +40,7 @@ CASE_FILE: Final = Table(
     Column("receipt_key", Text, nullable=False),
     Column("channel", Text, nullable=False),
     Column("kind", Text, nullable=False),
+    Column("topic", Text),
     Column("place", Text),
     Column("about_unit", Text),
     Column("text", Text, nullable=False),
@@ -93,6 +94,8 @@ class CaseRow(NamedTuple):
         receipt_key: Hex of the public half of the receipt's secret.
         channel: One of ``kinds.Channel``.
         kind: One of ``kinds.Concern``.
+        topic: One of ``kinds.Topic``, if it was said.
+        place: Where it is.
         about_unit: The unit it is about.
         text: What was said.
         filed_ms: By the author's clock.
@@ -111,6 +114,7 @@ class CaseRow(NamedTuple):
     receipt_key: str
     channel: str
     kind: str
+    topic: str | None
     place: str | None
     about_unit: str | None
     text: str
@@ -198,6 +202,7 @@ def _case(subject: bytes, case: rules.Case) -> dict[str, object]:
         "receipt_key": filing.receipt_key,
         "channel": filing.channel,
         "kind": filing.kind,
+        "topic": filing.topic,
         "place": filing.place,
         "about_unit": filing.about_unit,
         "text": filing.text,

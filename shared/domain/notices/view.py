@@ -222,6 +222,18 @@ def page(
     return [_read(row) for row in conn.execute(query)]
 
 
+def urgent(
+    conn: Connection, limit: int, now_ms: int, *, stream: str | None = None
+) -> list[NoticeRow]:
+    """Return up to ``limit`` urgent notices that are in force at ``now_ms``, the newest first."""
+    lasts = NOTICE.c.expires_ms.is_(None) | (NOTICE.c.expires_ms > now_ms)
+    query = select(*_COLUMNS).where(NOTICE.c.urgent, NOTICE.c.state != "withdrawn", lasts)
+    if stream is not None:
+        query = query.where(NOTICE.c.stream == stream)
+    query = query.order_by(NOTICE.c.published_ms.desc(), NOTICE.c.subject.desc()).limit(limit)
+    return [_read(row) for row in conn.execute(query)]
+
+
 def get(conn: Connection, rid: bytes) -> NoticeRow | None:
     """Return the notice that the record ``rid`` published."""
     row = conn.execute(select(*_COLUMNS).where(NOTICE.c.subject == rid)).first()

@@ -14,17 +14,21 @@ from jinja2.ext import babel_extract
 from shared.web import i18n
 from shared.web.i18n import Catalogue
 
-WEB = Path(i18n.__file__).parent
+ROOT = Path(i18n.__file__).parents[2]
+PACKAGES = [part for part in ("shared/web", "village", "town", "district")
+            if (ROOT / part / "locale").exists()]  # fmt: skip
+each = pytest.mark.parametrize("package", PACKAGES)
 CALLS = {"say", "say_count", "later"}
 PLACES = re.compile(r"\{\w*\}")
 HANZI = re.compile("[\u4e00-\u9fff]")
 NOON = 1_764_043_200_000  # 2025-11-25 12:00 in China
 
 
-def used() -> set[str]:
-    """Return the msgids of the templates and the modules of shared/web."""
-    found = {text for path in WEB.glob("*.py") for text in in_module(path.read_text("utf-8"))}
-    for path in (WEB / "templates").glob("*.html"):
+def used(package: str) -> set[str]:
+    """Return the msgids of the templates and the modules of a package."""
+    place = ROOT / package
+    found = {text for path in place.glob("*.py") for text in in_module(path.read_text("utf-8"))}
+    for path in (place / "templates").glob("*.html"):
         options = {"trim_blocks": "true", "lstrip_blocks": "true", "silent": "false"}
         for _, _, text, _ in babel_extract(io.BytesIO(path.read_bytes()), list(CALLS), [], options):
             found.update(
@@ -42,22 +46,28 @@ def in_module(source: str) -> Iterator[str]:
                 yield str(node.args[0].value)
 
 
-@pytest.fixture(scope="module")
-def english() -> Catalog:
-    """The catalogue as it stands in the package."""
-    return read_po(io.StringIO((WEB / "locale" / "en.po").read_text("utf-8")), locale="en")
+def english(package: str) -> Catalog:
+    """Return the catalogue as it stands in the package."""
+    text = (ROOT / package / "locale" / "en.po").read_text("utf-8")
+    return read_po(io.StringIO(text), locale="en")
 
 
-def test_everything_that_is_said_is_translated_and_nothing_else(english: Catalog) -> None:
-    """Both ways, so that the catalogue neither lacks nor hoards."""
-    known = {m.id if isinstance(m.id, str) else m.id[0] for m in english if m.id}
-    assert used() - known == set()
-    assert known - used() == set()
+def known(package: str) -> set[str]:
+    """Return the msgids that a package translates."""
+    return {m.id if isinstance(m.id, str) else m.id[0] for m in english(package) if m.id}
 
 
-def test_every_translation_is_there_and_has_the_same_places(english: Catalog) -> None:
+@each
+def test_everything_that_is_said_is_translated_and_nothing_else(package: str) -> None:
+    """Both ways, so that no catalogue lacks or hoards."""
+    assert used(package) - known(package) - known("shared/web") == set()
+    assert known(package) - used(package) == set()
+
+
+@each
+def test_every_translation_is_there_and_has_the_same_places(package: str) -> None:
     """A place that is lost would lose what it stands for; only a singular may drop its count."""
-    for message in english:
+    for message in english(package):
         if not message.id:
             continue
         assert not message.fuzzy
@@ -71,9 +81,10 @@ def test_every_translation_is_there_and_has_the_same_places(english: Catalog) ->
             assert {*PLACES.findall(msgid)} - {*PLACES.findall(text)} <= {"{count}"}
 
 
-def test_every_text_in_chinese_is_said() -> None:
+@each
+def test_every_text_in_chinese_is_said(package: str) -> None:
     """Outside of what is translated, a template holds no words but the name in the seal."""
-    for path in (WEB / "templates").glob("*.html"):
+    for path in (ROOT / package / "templates").glob("*.html"):
         text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", path.read_text("utf-8"))
         assert set(HANZI.findall(text)) <= set("三级互动"), path
 

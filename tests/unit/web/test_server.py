@@ -17,7 +17,8 @@ from shared.errors import (
 )
 from shared.record import cbor
 from shared.trust.invitation import JoinRequest, make_request
-from shared.web.server import HEADERS, JOIN_BYTES_MAX, make_app, status_of
+from shared.web.security import HEADERS
+from shared.web.server import JOIN_BYTES_MAX, make_app, status_of
 from tests.support.records import key_of
 from tests.unit.web.conftest import Desk
 
@@ -157,7 +158,7 @@ async def test_refusals_to_join_have_their_status(
 
 async def test_joining_takes_only_a_request(desk: Desk) -> None:
     """Noise, too much, the wrong method, nothing at all."""
-    for data, status in ((b"", 400), (b"\xff\x00", 400), (b"x" * (JOIN_BYTES_MAX + 1), 413)):
+    for data, status in ((b"", 400), (b"\xff\x00", 400), (b"x" * (JOIN_BYTES_MAX + 1), 400)):
         async with desk.client.post("/join", data=data) as response:
             assert response.status == status
             assert response.content_type == "text/plain"

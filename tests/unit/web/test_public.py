@@ -1,4 +1,4 @@
-"""The page of a node, and its link line."""
+"""The public pages of a node, and its link line."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from shared.node.home import Identity
 from shared.record.feed import Level
 from shared.web.banner import above, below
 from shared.web.i18n import Catalogue
-from shared.web.page import NOTICES_MAX, PAGE_BYTES_MAX
+from shared.web.public import NOTICES_MAX
 from shared.web.richtext import RichText, plain
 from tests.unit.web.conftest import Desk
 
@@ -89,15 +89,16 @@ async def test_a_village_names_what_is_above_it(desk: Desk) -> None:
 
 
 async def test_markup_in_a_notice_is_text(desk: Desk) -> None:
-    """Neither a title nor a body can bring markup into the page."""
-    await desk.publish(
+    """Neither a title nor a body can bring markup into a page."""
+    rid = await desk.publish(
         "<script>alert(1)</script>", "<img src=x onerror=alert(2)> [x](javascript:3)"
     )
-    page = await desk.page()
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "<script" not in page
-    assert "<img" not in page
-    assert 'href="javascript' not in page
+    for path in ("/", f"/notice/{rid.hex()}"):
+        page = await desk.page(path)
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        assert "<script>" not in page
+        assert "<img" not in page
+        assert 'href="javascript' not in page
 
 
 async def test_newest_first_and_urgent_on_top(desk: Desk) -> None:
@@ -108,7 +109,7 @@ async def test_newest_first_and_urgent_on_top(desk: Desk) -> None:
     await desk.publish("第二件")
     await desk.withdraw(over, "风停了")
     page = await desk.page()
-    order = sorted(("大风", "旧的大风", "第一件", "第二件"), key=lambda t: page.index(f"<h2>{t}<"))
+    order = sorted(("大风", "旧的大风", "第一件", "第二件"), key=lambda t: page.index(f">{t}</a>"))
     assert order == ["大风", "第二件", "第一件", "旧的大风"]
     assert page.count("tag urgent") == 1
 
@@ -142,40 +143,71 @@ async def test_a_wild_claim_of_time_does_not_break_the_page(desk: Desk) -> None:
     assert "日期不明起有效" in await desk.page()
 
 
-async def test_a_long_body_is_folded_and_whole(desk: Desk) -> None:
-    """What is folded can be opened on the same page; nothing is cut away."""
-    await desk.publish("章程", "条款。" * 200 + "末尾")
-    page = await desk.page()
-    assert "看全文（602 字）" in page
+async def test_a_long_body_begins_in_the_list_and_stands_whole_alone(desk: Desk) -> None:
+    """Nothing is cut away from where one reads it."""
+    rid = await desk.publish("章程", "条款。" * 200 + "末尾")
+    assert "末尾" not in await desk.page()
+    page = await desk.page(f"/notice/{rid.hex()}")
     assert "末尾" in page
+    assert "印章真实" in page
+    assert rid.hex()[:4] in page
 
 
-async def test_pages_stay_small_and_lose_nothing(desk: Desk) -> None:
-    """Each notice stands on exactly one page, and no page is heavier than it may be."""
-    titles = {f"第 {number} 号" for number in range(NOTICES_MAX + 12)}
+async def test_a_notice_that_is_not_here(desk: Desk) -> None:
+    """404 for what cannot be a record and for what is none."""
+    for rid in ("0" * 64, "zz", "A" * 64, "0" * 63):
+        async with desk.client.get(f"/notice/{rid}") as response:
+            assert response.status == 404
+
+
+async def test_pages_lose_nothing(desk: Desk) -> None:
+    """Each notice stands on exactly one page of the list."""
+    titles = {f"第 {number} 号" for number in range(2 * NOTICES_MAX + 3)}
     for title in sorted(titles):
         await desk.publish(title, "字" * 900)
     path, found, pages = "/", [], 0
     while path:
         page = await desk.page(path)
-        assert len(page.encode()) <= PAGE_BYTES_MAX
-        found += [title for title in titles if f"<h2>{title}</h2>" in page]
-        _, _, rest = page.partition('btn quiet" href="/?lang=zh&amp;before=')
-        older = rest.partition('"')[0] if "看更早的通知" in page else ""
-        path = f"/?before={older}" if older else ""
+        found += [title for title in titles if f">{title}</a>" in page]
+        _, _, rest = page.partition('href="/notices?before=')
+        older = rest.partition('"')[0]
+        path = f"/notices?before={older}" if older else ""
         pages += 1
     assert sorted(found) == sorted(titles)
-    assert pages > 2
+    assert pages == 3
 
 
-async def test_the_largest_notice_stands_alone(desk: Desk) -> None:
-    """It cannot be made smaller, so the others make room."""
-    await desk.publish("小")
-    await desk.publish("大", "字" * 19_000)
+async def test_an_old_urgent_notice_stays_on_top(desk: Desk) -> None:
+    """As long as it is in force, however many came after it."""
+    await desk.publish("防汛", category="urgent")
+    for number in range(NOTICES_MAX + 1):
+        await desk.publish(f"第 {number} 号")
     page = await desk.page()
-    assert "<h2>大</h2>" in page
-    assert "<h2>小</h2>" not in page
-    assert "看更早的通知" in page
+    assert page.index(">防汛</a>") < page.index(f">第 {NOTICES_MAX} 号</a>")
+    assert page.count(">防汛</a>") == 1
+
+
+async def test_one_stream(desk: Desk) -> None:
+    """Party, government, village; anything else is all."""
+    await desk.publish("政")
+    await desk.publish("党", stream="party")
+    assert ">政</a>" not in await desk.page("/notices?stream=party")
+    assert ">党</a>" in await desk.page("/notices?stream=party")
+    assert ">政</a>" in await desk.page("/notices?stream=nothing")
+
+
+async def test_the_look_is_kept_and_leads_back(desk: Desk) -> None:
+    """Language and size stand in a cookie that names the division; a foreign address is ignored."""
+    async with desk.client.get("/look?lang=en&size=2&back=/notices") as response:
+        assert str(response.url.path) == "/notices"
+        page = await response.text()
+    assert '<html lang="en" class="size2">' in page
+    assert [cookie.key for cookie in desk.client.session.cookie_jar] == ["look-340602"]
+    for back in ("//evil.example", "https://evil.example", "/\\evil.example", "", "javascript:1"):
+        async with desk.client.get(
+            "/look", params={"size": "0", "back": back}, allow_redirects=False
+        ) as response:
+            assert response.headers["Location"] == "/"
 
 
 async def test_english_is_complete(desk: Desk) -> None:
@@ -183,11 +215,14 @@ async def test_english_is_complete(desk: Desk) -> None:
     await desk.correct(await desk.publish("A"), "B", "typing error")
     await desk.publish("C", "long " * 60, category="urgent", effective_ms=2**52)
     await desk.withdraw(await desk.publish("D"), "mistake")
-    page = await desk.page("/?lang=en")
-    assert '<html lang="en">' in page
-    for said in ("杜集", "中文", "新的", "<i>三</i><i>级</i><i>互</i><i>动</i>"):
-        page = page.replace(said, "")
-    assert [sign for sign in page if "\u4e00" <= sign <= "\u9fff"] == []
+    rid = await desk.publish("E", "text")
+    for path in ("/?lang=en", f"/notice/{rid.hex()}?lang=en", "/nowhere?lang=en"):
+        async with desk.client.get(path) as response:
+            page = await response.text()
+        assert '<html lang="en"' in page
+        for said in ("杜集", "中文", "新的", "<i>三</i><i>级</i><i>互</i><i>动</i>"):
+            page = page.replace(said, "")
+        assert [sign for sign in page if "\u4e00" <= sign <= "\u9fff"] == []
 
 
 def test_headings_stand_below_the_title_of_a_card() -> None:

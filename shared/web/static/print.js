@@ -1,0 +1,2 @@
+// A page of paper prints itself once it stands.
+addEventListener("load", () => print());
