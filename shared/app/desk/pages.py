@@ -1,0 +1,426 @@
+"""The pages behind the login of a town or the district."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from shared.app.acts import ACTS
+from shared.app.desk import caselist, picker
+from shared.app.desk.caselist import Entry, Group
+from shared.app.desk.delivery import Delivery, delivery_of, map_of
+from shared.app.status import report
+from shared.domain.cases import view as cases
+from shared.domain.notices import view as notices
+from shared.errors import NotFoundError, SanjiError
+from shared.record.feed import Level, is_above
+from shared.web.cards import CATEGORIES, card_of
+from shared.web.i18n import Words, later
+from shared.web.public import STREAMS
+from shared.web.site import Site
+
+OWN_NOTICES_MAX: Final = 50
+
+GROUPS: Final = {
+    Group.LATE: later("已超期"),
+    Group.TODAY: later("今天到期"),
+    Group.WEEK: later("本周到期"),
+    Group.LATER: later("以后到期"),
+    Group.ON_THE_WAY: later("区里还没收到"),
+    Group.ANSWERED: later("等评价"),
+    Group.RATED: later("已评价"),
+}
+KINDS: Final = {
+    "help": later("求助"),
+    "ask": later("咨询"),
+    "suggest": later("建议"),
+    "complain": later("投诉"),
+}
+TOPICS: Final = {
+    "roads": later("路和路灯"),
+    "water": later("水和电"),
+    "health": later("看病医保"),
+    "welfare": later("低保补助"),
+    "land": later("田地房屋"),
+    "school": later("孩子上学"),
+    "waste": later("环境卫生"),
+    "safety": later("安全治安"),
+    "other": later("别的事"),
+}
+CHANNELS: Final = {
+    "kiosk": later("触摸屏"),
+    "web": later("手机"),
+    "phone": later("电话"),
+    "visit": later("走访"),
+    "meeting": later("会上"),
+    "monitor": later("监督员"),
+    "open311": later("接口"),
+}
+OUTCOMES: Final = {
+    "settled": later("已解决"),
+    "explained": later("解释说明"),
+    "passed_on": later("转别处办"),
+    "declined": later("解决不了"),
+}
+PUBLISH: Final = {
+    "full": later("全文"),
+    "summary": later("摘要"),
+    "count": later("只计数"),
+}
+SCORES: Final = {
+    "satisfied": later("满意"),
+    "fair": later("基本满意"),
+    "unsatisfied": later("不满意"),
+}
+ROLES: Final = {
+    "handler": later("承办人"),
+    "clerk": later("信息员"),
+    "dispatcher": later("交办员"),
+    "drafter": later("拟稿人"),
+}
+DESKS: Final = {
+    Level.DISTRICT: later("交办台"),
+    Level.TOWN: later("办件台"),
+}
+
+
+def _nothing(_done: int, _total: int) -> None:
+    """No page shows the progress of so short an act."""
+
+
+class Desk:
+    """The staff pages of one node.
+
+    Attributes:
+        answers: Roles that may answer.
+        publishes: Roles that may publish.
+    """
+
+    package = "shared.app.desk"
+    answers: tuple[str, ...] = ()
+    publishes: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        """Make it; the node comes with ``routes``."""
+        self._site: Site
+
+    def routes(self, site: Site) -> Iterable[web.RouteDef]:
+        """See ``shared.web.site.Surface``."""
+        self._site = site
+        anybody, page = (*self.answers, *self.publishes), site.staff.page
+        return (
+            web.get("/desk", page(self.cases, *anybody)),
+            web.get("/desk/case/{rid}", page(self.case, *anybody)),
+            web.post("/desk/case/{rid}", page(self.answer, *self.answers)),
+            web.get("/desk/compose", page(self.compose, *self.publishes)),
+            web.post("/desk/compose", page(self.publish, *self.publishes)),
+            web.post("/desk/preview", page(self.preview, *self.publishes)),
+            web.get("/desk/notices", page(self.notices, *anybody)),
+            web.get("/desk/notices/{rid}", page(self.delivery, *anybody)),
+            web.post("/desk/notices/{rid}", page(self.withdraw, *self.publishes)),
+            web.get("/desk/links", page(self.links, *anybody)),
+        )
+
+    async def _act(self, name: str, **given: Any) -> dict[str, Any]:
+        return await ACTS[name](self._site.node, _nothing, **given)
+
+    def _page(
+        self, request: web.Request, template: str, status: HTTPStatus = HTTPStatus.OK, **more: Any
+    ) -> web.Response:
+        session = self._site.staff.session_of(request)
+        return self._site.page(
+            request, template, status, desk=DESKS[self._site.node.identity.level],
+            account=session.account, role_name=ROLES.get(session.role, session.role),
+            may_publish=session.role in self.publishes, may_answer=session.role in self.answers,
+            **more,
+        )  # fmt: skip
+
+    @property
+    def _district(self) -> str:
+        identity = self._site.node.identity
+        return identity.ancestors[-1][0] if identity.ancestors else identity.division
+
+    # --- cases -----------------------------------------------------------------------------------
+
+    async def cases(self, request: web.Request) -> web.Response:
+        """Show the cases by due date; each count is a filter with an address of its own."""
+        site, words = self._site, self._site.words(request)
+        asked = request.query.get("show", "")
+        show = Group(asked) if asked in list(Group) else None
+        now_ms = site.node.clock.wall_ms()
+
+        def work(conn: Connection) -> tuple[list[Entry], list[Entry], dict[str, int]]:
+            open_now = caselist.load(conn, self._district, now_ms, None)
+            chosen = open_now
+            if show is not None:
+                chosen = [one for one in open_now if one.group is show] or caselist.load(
+                    conn, self._district, now_ms, show
+                )
+            return open_now, chosen, cases.counts(conn)
+
+        open_now, chosen, stages = await site.query(work, words)
+        counted = caselist.counts(open_now)
+        counted[Group.ANSWERED] = stages.get("answered", 0)
+        counted[Group.RATED] = stages.get("rated", 0)
+        return self._page(
+            request, "desk_cases.html", tab="cases", groups=GROUPS, counted=counted, show=show,
+            open_count=len(open_now), entries=[self._row(one, words) for one in chosen],
+            status=await report(site.node), links=self._links(words),
+        )  # fmt: skip
+
+    def _row(self, entry: Entry, words: Words) -> dict[str, Any]:
+        case = entry.case
+        return {
+            "rid": case.rid.hex(),
+            "group": entry.group,
+            "receipt": f"{self._site.label(case.author)} {case.receipt}",
+            "title": case.text.strip().splitlines()[0] if case.text.strip() else "",
+            "village": self._site.label(case.author),
+            "kind": words.say(KINDS[case.kind]),
+            "channel": words.say(CHANNELS[case.channel]),
+            "limit": entry.limit,
+            "due": words.date(entry.limit.due) if entry.limit else "",
+        }
+
+    async def case(self, request: web.Request) -> web.Response:
+        """Show one case: the words, where it is, what was done, and the form for an answer."""
+        return await self._case(request)
+
+    async def _case(
+        self, request: web.Request, typed: dict[str, str] | None = None, error: str = ""
+    ) -> web.Response:
+        site, words = self._site, self._site.words(request)
+        rid, now_ms = _rid(request), site.node.clock.wall_ms()
+
+        def work(conn: Connection) -> tuple[Entry, list[Any], list[Any]] | None:
+            row = cases.get(conn, rid)
+            if row is None:
+                return None
+            entry = caselist.entry_of(conn, row, self._district, now_ms)
+            return entry, cases.answers(conn, rid), cases.ratings(conn, rid)
+
+        found = await site.query(work, words)
+        if found is None:
+            raise NotFoundError(words.say("这件不在这台机器上。"))
+        entry, answers, ratings = found
+        return self._page(
+            request, "desk_case.html",
+            HTTPStatus.BAD_REQUEST if error else HTTPStatus.OK, tab="cases",
+            case=entry.case, row=self._row(entry, words), limit=entry.limit, topics=TOPICS,
+            outcomes=OUTCOMES, publish=PUBLISH, scores=SCORES, error=error,
+            typed=typed or {"outcome": "settled", "publish_as": "summary", "text": ""},
+            filed=words.moment(entry.case.filed_ms, now_ms),
+            answers=[
+                {"office": site.label(one.author), "date": words.moment(one.answered_ms, now_ms),
+                 "text": one.text, "outcome": one.outcome, "publish": one.publish}
+                for one in answers
+            ],
+            ratings=[
+                {"score": one.score, "date": words.moment(one.rated_ms, now_ms)} for one in ratings
+            ],
+            **self._where(entry, words),
+        )  # fmt: skip
+
+    def _where(self, entry: Entry, words: Words) -> dict[str, Any]:
+        """Return who states to hold the case since when, and its clocks, in words."""
+        now_ms = self._site.node.clock.wall_ms()
+        case, divisions = entry.case, self._site.node.log.roster.divisions()
+        path = sorted(
+            (one for code, one in divisions.items()
+             if code == case.author or is_above(code, case.author)),
+            key=lambda one: -one.level,
+        )  # fmt: skip
+        signs = {Level.VILLAGE: words.say("村"), Level.TOWN: words.say("镇"),
+                 Level.DISTRICT: words.say("区")}  # fmt: skip
+        trail = []
+        for one in path:
+            at_ms = case.filed_ms if one.division == case.author else None
+            at_ms = at_ms or entry.received.get(one.division)
+            said = words.say("{time} 起", time=words.moment(at_ms, now_ms)) if at_ms else ""
+            state = "done" if at_ms else "wait"
+            trail.append((signs[one.level], one.label, state, said or words.say("还没到")))
+        since_ms = entry.received.get(self._district)
+        return {
+            "trail": trail,
+            "transit": words.span(since_ms - case.filed_ms) if since_ms else "",
+            "due": words.date(entry.limit.due) if entry.limit else "",
+            "sent": words.span(now_ms - case.filed_ms),
+        }
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Sign an answer; what goes wrong gives back what was typed."""
+        words, posted = self._site.words(request), await request.post()
+        typed = {name: str(posted.get(name, "")) for name in ("outcome", "publish_as", "text")}
+        if not typed["text"].strip():
+            return await self._case(request, typed, words.say("还没写答复。"))
+        if typed["outcome"] not in OUTCOMES or typed["publish_as"] not in PUBLISH:
+            return await self._case(request, typed, words.say("请选结果，再选公开到什么程度。"))
+        row = await self._site.query(partial(cases.get, rid=_rid(request)), words)
+        if row is None:
+            raise NotFoundError(words.say("这件不在这台机器上。"))
+        receipt = f"{self._site.label(row.author)} {row.receipt}"
+        try:
+            await self._act("answer", receipt=receipt, **typed)
+        except SanjiError as refused:
+            why = words.say("没有发出：{why}", why=str(refused))
+            return await self._case(request, typed, why)
+        raise web.HTTPSeeOther(request.path)
+
+    # --- notices ---------------------------------------------------------------------------------
+
+    async def compose(self, request: web.Request) -> web.Response:
+        """Show the form for a notice."""
+        return self._compose(request)
+
+    def _compose(
+        self, request: web.Request, typed: dict[str, Any] | None = None, error: str = ""
+    ) -> web.Response:
+        blank = {"title": "", "text": "", "stream": "government", "category": "public_interest",
+                 "urgent": "", "to": [self._tree().code]}  # fmt: skip
+        branch = self._tree()
+        typed = typed or blank
+        return self._page(
+            request, "desk_compose.html", HTTPStatus.BAD_REQUEST if error else HTTPStatus.OK,
+            tab="compose", tree=branch, typed=typed, error=error, streams=STREAMS,
+            categories=CATEGORIES, reached=picker.reached(branch, typed["to"]),
+            body=self._site.text.html(typed["text"]),
+        )  # fmt: skip
+
+    def _tree(self) -> picker.Branch:
+        node = self._site.node
+        return picker.tree(node.identity.division, node.log.roster.divisions().values())
+
+    async def preview(self, request: web.Request) -> web.Response:
+        """Return how the notice would look, as a part of a page."""
+        posted = await request.post()
+        title, text = str(posted.get("title", "")), str(posted.get("text", ""))
+        return self._page(
+            request, "desk_preview.html", title=title, body=self._site.text.html(text),
+            urgent=bool(posted.get("urgent")),
+        )  # fmt: skip
+
+    async def publish(self, request: web.Request) -> web.Response:
+        """Sign the notice, once for each audience; what goes wrong gives back what was typed."""
+        words, posted = self._site.words(request), await request.post()
+        names = ("title", "text", "stream", "category", "urgent")
+        typed: dict[str, Any] = {name: str(posted.get(name, "")) for name in names}
+        typed["to"] = [str(code) for code in posted.getall("to", [])]
+        wanted = picker.audiences(self._tree(), typed["to"])
+        error = ""
+        if not typed["title"].strip() or not typed["text"].strip():
+            error = words.say("标题和正文都要写。")
+        elif not wanted:
+            error = words.say("还没选送给谁。")
+        elif typed["stream"] not in STREAMS or typed["category"] not in CATEGORIES:
+            error = words.say("请选哪一类公开。")
+        if error:
+            return self._compose(request, typed, error)
+        rid = ""
+        try:
+            for audience in wanted:
+                told = await self._act(
+                    "publish", title=typed["title"].strip(), text=typed["text"], to=audience,
+                    stream=typed["stream"], category=typed["category"],
+                    urgent=bool(typed["urgent"]),
+                )  # fmt: skip
+                rid = told["rid"]
+        except SanjiError as refused:
+            return self._compose(request, typed, words.say("没有发出：{why}", why=str(refused)))
+        raise web.HTTPSeeOther("/desk/notices" if len(wanted) > 1 else f"/desk/notices/{rid}")
+
+    async def notices(self, request: web.Request) -> web.Response:
+        """Show the own notices, each with how many have it."""
+        site, words = self._site, self._site.words(request)
+        me = site.node.identity.division
+
+        def work(conn: Connection) -> list[tuple[Any, Delivery]]:
+            rows = notices.page(conn, OWN_NOTICES_MAX, author=me)
+            return [(row, delivery_of(conn, row, site.node)) for row in rows]
+
+        found = await site.query(work, words)
+        return self._page(
+            request, "desk_notices.html", tab="notices",
+            rows=[(card_of(site, row, words), delivery) for row, delivery in found],
+        )  # fmt: skip
+
+    async def delivery(self, request: web.Request) -> web.Response:
+        """Show who has one notice since when: a map, and the table beside it."""
+        site, words, rid = self._site, self._site.words(request), _rid(request)
+
+        def work(conn: Connection) -> tuple[Any, Delivery] | None:
+            row = notices.get(conn, rid)
+            return None if row is None else (row, delivery_of(conn, row, site.node))
+
+        found = await site.query(work, words)
+        if found is None:
+            raise NotFoundError(words.say("这台机器上没有这条通知。"))
+        row, delivery = found
+        now_ms = site.node.clock.wall_ms()
+        return self._page(
+            request, "desk_delivery.html", tab="notices", one=card_of(site, row, words),
+            delivery=delivery, map=map_of(delivery), own=row.author == site.node.identity.division,
+            since={one.code: words.moment(one.since_ms, now_ms)
+                   for town in delivery.towns for one in town.villages if one.since_ms},
+        )  # fmt: skip
+
+    async def withdraw(self, request: web.Request) -> web.Response:
+        """Withdraw an own notice; the reason is shown to everybody."""
+        words, posted = self._site.words(request), await request.post()
+        reason = str(posted.get("reason", "")).strip()
+        if not reason:
+            raise web.HTTPSeeOther(request.path)
+        try:
+            await self._act("withdraw", rid=_rid(request).hex(), reason=reason)
+        except SanjiError as refused:
+            raise type(refused)(words.say("没有撤回：{why}", why=str(refused))) from refused
+        raise web.HTTPSeeOther(request.path)
+
+    # --- links -----------------------------------------------------------------------------------
+
+    async def links(self, request: web.Request) -> web.Response:
+        """Show to whom this node talks, in words; the details on demand."""
+        words = self._site.words(request)
+        status = await report(self._site.node)
+        return self._page(
+            request, "desk_links.html", tab="links", links=self._links(words), status=status,
+            quarantine=[
+                one | {"from": self._site.label(one["peer"]),
+                       "date": words.moment(one["at_ms"], self._site.node.clock.wall_ms())}
+                for one in reversed(status["quarantine"])
+            ],
+        )  # fmt: skip
+
+    def _links(self, words: Words) -> Sequence[dict[str, Any]]:
+        """Return the neighbours, those with trouble first."""
+        node = self._site.node
+        now_ms = node.clock.wall_ms()
+        neighbours = [
+            code for code, one in node.log.roster.divisions().items()
+            if is_above(node.identity.division, code) and one.level == node.identity.level + 1
+        ]  # fmt: skip
+        if node.identity.parent:
+            neighbours.insert(0, node.identity.parent)
+        rows = []
+        for code in neighbours:
+            state = node.links.state(code)
+            up = state.connected_since_ms is not None
+            backlog = node.links.backlog(code)
+            rows.append({
+                "code": code, "label": self._site.label(code), "up": up, "backlog": backlog,
+                "sign": ("wait" if backlog else "done") if up else "late",
+                "heard": words.moment(state.heard_ms, now_ms) if state.heard_ms else "",
+                "in_flight": node.links.in_flight(code), "bad_frames": state.bad_frames,
+                "opened": state.opened, "trouble": state.trouble,
+                "above": code == node.identity.parent,
+            })  # fmt: skip
+        return sorted(rows, key=lambda row: (row["up"], not row["backlog"]))
+
+
+def _rid(request: web.Request) -> bytes:
+    try:
+        return bytes.fromhex(request.match_info["rid"])
+    except ValueError:
+        raise web.HTTPNotFound from None
