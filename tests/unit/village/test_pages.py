@@ -1,0 +1,254 @@
+"""The pages of a village: filing, the receipt, following, rating; nothing typed is lost."""
+
+import html
+import random
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from shared.domain.cases.kinds import ANSWERED
+from shared.domain.catalogue import KINDS, PROJECTIONS
+from shared.domain.tables import VIEWS
+from shared.log.database import Database
+from shared.log.sql import SqlStore
+from shared.log.tables import LOG_TABLES
+from shared.node.author import inline
+from shared.node.clock import HandClock
+from shared.node.home import Identity, Keys
+from shared.node.node import Node, Surroundings
+from shared.node.views import BOOKMARKS, Views
+from shared.record.feed import Feed, Level
+from shared.record.run import Run
+from shared.web.server import make_app
+from tests.support.records import key_of
+from tests.support.trust import DISTRICT, EPOCH, TOWN, VILLAGE, signed, small_district
+from village.drawer import KEPT_SECONDS
+from village.pages import Kiosk
+
+SMALL = small_district()
+LABEL = "单位" + VILLAGE
+SAME = {"Sec-Fetch-Site": "same-origin"}
+WORDS = "路灯坏了 <b>三盏</b>"
+
+
+@dataclass
+class Village:
+    """A village's node and a browser before it."""
+
+    node: Node
+    clock: HandClock
+    client: TestClient[web.Request, web.Application]
+
+    async def get(self, path: str, status: int = 200) -> str:
+        """Return a page."""
+        async with self.client.get(path) as response:
+            assert response.status == status
+            return await response.text()
+
+    async def post(self, path: str, status: int = 200, **form: str) -> tuple[str, str]:
+        """Send a form; return where it led, and that page."""
+        async with self.client.post(path, data=form, headers=SAME) as response:
+            assert response.status == status
+            return response.url.path, await response.text()
+
+    async def file(self, text: str = WORDS) -> tuple[str, str]:
+        """File something; return the address of the receipt, and its number."""
+        path, page = await self.post("/file/roads", kind="help", text=text, place="老桥")
+        found = re.search(r'class="number">([^<]+)<', page)
+        assert found is not None
+        return path, found[1]
+
+    async def answer(self) -> None:
+        """Let the town answer the first case."""
+        filed = (
+            await self.node.log.store.read(Feed(VILLAGE, EPOCH, "ordinary", "^"), 0, 1, 10**6)
+        )[0]
+        body = {"outcome": "settled", "text": "换好了。", "publish": "full"}
+        feed = Feed(TOWN, EPOCH, "ordinary", VILLAGE)
+        record = signed(
+            feed, 0, SMALL.town_opened.rid, ANSWERED, body, key_of(1), refs=(filed.rid,)
+        )
+        await self.node.log.accept([Run(feed, 0, (record,))], self.clock.wall_ms())
+
+
+async def _no_link(_: web.Request) -> web.StreamResponse:
+    return web.Response()
+
+
+@pytest.fixture
+async def village(tmp_path: Path) -> AsyncIterator[Village]:
+    """A village that serves."""
+    clock = HandClock(1_795_500_000_000)
+    database = Database.open(tmp_path / "log.db", LOG_TABLES, VIEWS, BOOKMARKS)
+    around = Surroundings(
+        clock=clock, entropy=random.Random(1).randbytes, chance=random.Random(2), offload=inline
+    )
+    identity = Identity(
+        VILLAGE, "沈集", Level.VILLAGE, SMALL.founded.rid, ((TOWN, "x:t"), (DISTRICT, "x:d"))
+    )
+    node = Node(
+        identity, Keys(key_of(2), bytes(32)), SqlStore(database), KINDS, around=around,
+        views=lambda log: Views(database, log, KINDS, PROJECTIONS),
+    )  # fmt: skip
+    await node.open()
+    for record in SMALL.records:
+        await node.log.accept([Run(record.header.feed, record.header.seq, (record,))], 0)
+    node.log.epoch = EPOCH
+    app = make_app(node, link=_no_link, surface=Kiosk())
+    async with node.working(), TestClient(TestServer(app)) as client:
+        yield Village(node, clock, client)
+    await database.close()
+
+
+async def test_said_in_three_taps(village: Village) -> None:
+    """Home, topic, form; each leads to the next."""
+    assert 'href="/file"' in await village.get("/")
+    assert 'href="/file/roads"' in await village.get("/file")
+    assert "<textarea" in await village.get("/file/roads")
+    await village.get("/file/nothing", 404)
+
+
+async def test_a_receipt_is_given_and_what_was_said_is_kept(village: Village) -> None:
+    """The record holds the words, the topic and the place, before the page says so."""
+    path, number = await village.file()
+    assert number == f"{LABEL} 26-0001-5"
+    assert path.startswith("/receipt/")
+    record = (
+        await village.node.log.store.read(Feed(VILLAGE, EPOCH, "ordinary", "^"), 0, 9, 10**6)
+    )[0]
+    body: Any = village.node.kinds.read(record)
+    assert (body.text, body.topic, body.place, body.channel) == (WORDS, "roads", "老桥", "web")
+    for paper in ("58", "a4"):
+        assert number in await village.get(f"{path}/{paper}")
+    await village.get(f"{path}/a5", 404)
+
+
+async def test_a_kiosk_says_that_it_is_one(village: Village) -> None:
+    """The channel of what is filed there, and its pages wipe themselves."""
+    assert "kiosk.js" not in await village.get("/")
+    assert "kiosk.js" in await village.get("/kiosk")
+    await village.file()
+    record = (
+        await village.node.log.store.read(Feed(VILLAGE, EPOCH, "ordinary", "^"), 0, 9, 10**6)
+    )[0]
+    body: Any = village.node.kinds.read(record)
+    assert body.channel == "kiosk"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"kind": "help", "text": "  ", "place": "老桥"},
+        {"kind": "joke", "text": WORDS, "place": "老桥"},
+        {"kind": "accuse", "text": WORDS, "place": "老桥"},
+        {"kind": "help", "text": "长" * 30_000, "place": "老桥"},
+    ],
+    ids=["nothing", "no such kind", "not sealed", "too long"],
+)
+async def test_an_error_gives_back_what_was_typed(village: Village, form: dict[str, str]) -> None:
+    """Nothing is stored, nothing is lost, and the reason stands above the form."""
+    _, page = await village.post("/file/roads", 400, **form)
+    assert 'role="alert"' in page
+    assert html.escape(form["text"]) in page.replace("&#34;", '"')
+    assert 'value="老桥"' in page
+    assert village.node.log.state(Feed(VILLAGE, EPOCH, "ordinary", "^")).count == 0
+
+
+async def test_a_form_from_elsewhere_is_refused(village: Village) -> None:
+    """Another site cannot file, rate or wipe."""
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}, {}):
+        async with village.client.post(
+            "/file/roads", data={"kind": "help", "text": "x"}, headers=headers
+        ) as response:
+            assert response.status == 403
+    assert village.node.log.state(Feed(VILLAGE, EPOCH, "ordinary", "^")).count == 0
+
+
+async def test_the_number_alone_shows_no_words(village: Village) -> None:
+    """Where it is, yes; what was said and answered, no (protocol 6.4)."""
+    _, number = await village.file()
+    await village.answer()
+    _, page = await village.post("/follow", receipt=number)
+    assert number in page
+    assert "已答复" in page
+    assert "路灯坏了" not in page
+    assert "换好了" not in page
+    assert 'name="score"' not in page
+    _, page = await village.post("/follow", 404, receipt=f"{LABEL} 26-0001-4")
+    assert f'value="{LABEL} 26-0001-4"' in page
+
+
+async def test_the_receipt_opens_words_and_answer_and_rates(village: Village) -> None:
+    """With the secret of the paper; a second rating is refused in words."""
+    path, number = await village.file()
+    paper = await village.get(f"{path}/58")
+    secret = "".join(re.findall(r"\b\d{4}\b", paper.split("扫不了码")[1].split("<hr>")[0]))
+    await village.answer()
+    text = f"http://x/follow#{number.replace(' ', '_')}.{secret}"
+    case, page = await village.post("/follow", receipt=text)
+    assert "路灯坏了 &lt;b&gt;三盏&lt;/b&gt;" in page
+    assert "换好了。" in page
+    assert "请选一样" in (await village.post(case, score="great"))[1]
+    _, page = await village.post(case, score="satisfied")
+    assert "已评价" in page
+    assert "已经评过了" in (await village.post(case, score="fair"))[1]
+
+
+async def test_a_page_is_wiped(village: Village) -> None:
+    """By the person who leaves, and by time; the number on the paper still finds the case."""
+    path, number = await village.file()
+    where, _ = await village.post("/leave", slip=path.split("/")[-1])
+    assert where == "/"
+    assert "已经擦掉了" in await village.get(path, 404)
+    path, _ = await village.file("第二件")
+    await village.clock.advance(KEPT_SECONDS)
+    await village.get(path, 404)
+    assert number in (await village.post("/follow", receipt=number))[1]
+
+
+async def test_offline_it_says_what_waits(village: Village) -> None:
+    """The line is down: what is kept, and that it goes on."""
+    await village.file()
+    page = await village.get("/")
+    assert "线断了，村里照常办" in page
+    assert "条等着往上报" in page
+    assert "等线通" in (await village.post("/follow", receipt=f"{LABEL} 26-0001-5"))[1]
+
+
+async def test_english_is_complete(village: Village) -> None:
+    """No Chinese but names, and what people wrote."""
+    path, number = await village.file("lamp")
+    case, _ = await village.post("/follow", receipt=number)
+    await village.get("/look?lang=en&back=/")
+    for page in (
+        "/",
+        "/file",
+        "/file/roads",
+        "/follow",
+        "/board",
+        "/help",
+        path,
+        f"{path}/58",
+        case,
+    ):
+        text = await village.get(page)
+        for said in (
+            LABEL,
+            "沈集",
+            "老桥",
+            "中文",
+            "三",
+            "级",
+            "互",
+            "动",
+            "单位340602100",
+            "单位340602",
+        ):
+            text = text.replace(said, "")
+        assert [sign for sign in text if "\u4e00" <= sign <= "\u9fff"] == [], page
