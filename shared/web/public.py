@@ -1,5 +1,6 @@
 """The public pages, the same at every node: its notices, one of them, and what goes wrong."""
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -14,6 +15,7 @@ from shared.errors import InvalidError, NotFoundError
 from shared.web.cards import card_of
 from shared.web.i18n import Words, later
 from shared.web.site import Site
+from shared.web.slip import qr
 
 NOTICES_MAX: Final = 20
 """On one page; a link leads to the older ones, so that nothing is cut away."""
@@ -84,6 +86,7 @@ class PublicPages:
             raise NotFoundError(words.say("这台机器上没有这条通知。"))
         return site.page(
             request, "notice.html", one=card_of(site, row, words),
+            qr=await asyncio.to_thread(qr, f"{request.scheme}://{request.host}/verify/{rid}"),
             held=words.moment(await self._stored_ms(row), site.node.clock.wall_ms()),
         )  # fmt: skip
 

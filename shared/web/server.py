@@ -31,6 +31,7 @@ from shared.web.live import Live
 from shared.web.public import PublicPages
 from shared.web.security import FORM_BYTES_MAX, check_origin, read_all, secure
 from shared.web.site import Site, Surface
+from shared.web.verify import VerifyPages
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -112,6 +113,7 @@ class _Server:
     def routes(self, link: Handler) -> tuple[web.RouteDef, ...]:
         return (
             *self._public.routes(),
+            *VerifyPages(self._site).routes(),
             web.get("/link", link, allow_head=False),
             web.post("/join", self.join),
             web.get("/look", self.look),

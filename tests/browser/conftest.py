@@ -58,9 +58,9 @@ class World:
         """Return the address of a page."""
         return f"http://127.0.0.1:{self.ports[code]}{path}"
 
-    async def act(self, code: str, name: str, **given: Any) -> dict[str, Any]:
-        """Do an act on a node."""
-        return dict(await act(self.homes[code], name, **given))
+    async def act(self, at: str, act_name: str, **given: Any) -> dict[str, Any]:
+        """Do an act on the node at a division."""
+        return dict(await act(self.homes[at], act_name, **given))
 
     async def arrives(self, code: str, rid: str) -> None:
         """Wait until a node holds a record."""

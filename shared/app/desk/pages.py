@@ -168,7 +168,7 @@ class Desk:
         return self._page(
             request, "desk_cases.html", tab="cases", groups=GROUPS, counted=counted, show=show,
             open_count=len(open_now), entries=[self._row(one, words) for one in chosen],
-            status=await report(site.node), links=self._links(words),
+            machine=await report(site.node), links=self._links(words),
         )  # fmt: skip
 
     def _row(self, entry: Entry, words: Words) -> dict[str, Any]:
@@ -286,7 +286,7 @@ class Desk:
             request, "desk_compose.html", HTTPStatus.BAD_REQUEST if error else HTTPStatus.OK,
             tab="compose", tree=branch, typed=typed, error=error, streams=STREAMS,
             categories=CATEGORIES, reached=picker.reached(branch, typed["to"]),
-            body=self._site.text.html(typed["text"]),
+            body=self._site.text.html(str(typed["text"])),
         )  # fmt: skip
 
     def _tree(self) -> picker.Branch:
@@ -385,7 +385,7 @@ class Desk:
         words = self._site.words(request)
         status = await report(self._site.node)
         return self._page(
-            request, "desk_links.html", tab="links", links=self._links(words), status=status,
+            request, "desk_links.html", tab="links", links=self._links(words), machine=status,
             quarantine=[
                 one | {"from": self._site.label(one["peer"]),
                        "date": words.moment(one["at_ms"], self._site.node.clock.wall_ms())}
