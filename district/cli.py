@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
+from district.pages import Office
 from shared.app.cli import HomeOption, out, run
 from shared.app.commands import add_answer, add_invite, common
 from shared.app.membership import RECOVERY_FILE, init_district
 from shared.node.home import Home
 from shared.record.feed import Level
 
-app = common(Level.DISTRICT)
+app = common(Level.DISTRICT, Office)
 add_invite(app)
 add_answer(app)
 

@@ -62,7 +62,7 @@ class Village:
         path, page = await self.post("/file/roads", kind="help", text=text, place="老桥")
         found = re.search(r'class="number">([^<]+)<', page)
         assert found is not None
-        return path, found[1]
+        return path, found[1].replace("\u2011", "-")
 
     async def answer(self) -> None:
         """Let the town answer the first case."""
@@ -125,7 +125,7 @@ async def test_a_receipt_is_given_and_what_was_said_is_kept(village: Village) ->
     body: Any = village.node.kinds.read(record)
     assert (body.text, body.topic, body.place, body.channel) == (WORDS, "roads", "老桥", "web")
     for paper in ("58", "a4"):
-        assert number in await village.get(f"{path}/{paper}")
+        assert number.replace("-", "\u2011") in await village.get(f"{path}/{paper}")
     await village.get(f"{path}/a5", 404)
 
 
