@@ -6,7 +6,7 @@ import typer
 
 from district.pages import Office
 from shared.app.cli import HomeOption, out, run
-from shared.app.commands import add_answer, add_invite, common
+from shared.app.commands import add_answer, add_invite, common, handed_out
 from shared.app.membership import RECOVERY_FILE, init_district
 from shared.node.home import Home
 from shared.record.feed import Level
@@ -30,6 +30,7 @@ def init(
         out.print(
             f"Take {home / RECOVERY_FILE} away: on paper or a stick, in a safe, and delete it here."
         )
+        out.print(handed_out(Home(home)))
 
     run(work())
 

@@ -24,8 +24,10 @@ from shared.app.cli import (
     write_file,
 )
 from shared.app.membership import join as join_district
+from shared.app.people import set_account
 from shared.domain.notices.rules import read_notice
 from shared.errors import StorageError
+from shared.node.accounts import PASSWORDS_FILE
 from shared.node.home import Home
 from shared.node.settings import load_settings
 from shared.record.feed import Level
@@ -47,6 +49,7 @@ def common(level: Level, surface: Callable[[], Surface] | None = None) -> typer.
     _add_notices(app)
     _add_looking(app)
     _add_keeping(app)
+    _add_people(app)
     return app
 
 
@@ -194,6 +197,22 @@ def _add_looking(app: typer.Typer) -> None:
         run(work())
 
 
+def _add_people(app: typer.Typer) -> None:
+    @app.command()
+    def account(
+        home: HomeOption,
+        name: str,
+        role: Annotated[str, typer.Option(help="What it may do; default: by the name.")] = "",
+        as_json: JsonOption = False,
+    ) -> None:
+        """Make an account for the staff pages, or give it a new password, printed once."""
+
+        async def work() -> None:
+            show_result(await set_account(Home(home), name, role), as_json=as_json)
+
+        run(work())
+
+
 def _add_keeping(app: typer.Typer) -> None:
     @app.command()
     def verify(home: HomeOption, as_json: JsonOption = False) -> None:
@@ -307,8 +326,14 @@ def add_join(app: typer.Typer, level: Level) -> None:
 
             identity = await join_district(Home(home), token, level=level, tell=tell)
             out.print(f"{identity.division} {identity.label} has joined. Next: `serve`.")
+            out.print(handed_out(Home(home)))
 
         run(work())
+
+
+def handed_out(home: Home) -> str:
+    """Return where the first passwords stand, and what to do with them."""
+    return f"Passwords are in {home.path / PASSWORDS_FILE}: hand them out and delete the file."
 
 
 def _show_status(result: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from aiohttp import web
 from broker.websocket import Identity as LinkIdentity
 from broker.websocket import LinkRoute, WebSocketCarrier
 from shared.app.control import ControlServer
+from shared.app.people import staff_acts
 from shared.domain.catalogue import KINDS, PROJECTIONS
 from shared.domain.tables import VIEWS
 from shared.errors import InvalidError, RefusedError, UnavailableError
@@ -22,12 +23,13 @@ from shared.log.database import Database
 from shared.log.log import Log
 from shared.log.sql import SqlStore
 from shared.log.tables import LOG_TABLES
+from shared.node.accounts import Accounts
 from shared.node.clock import SystemClock
 from shared.node.home import Home, machine_id
 from shared.node.node import Node, Surroundings
 from shared.node.settings import Settings, load_settings
 from shared.node.views import BOOKMARKS, Views
-from shared.web.server import make_app
+from shared.web.server import STAFF, make_app
 from shared.web.site import Surface
 
 logger = structlog.get_logger(__name__)
@@ -127,9 +129,9 @@ async def serving(
         # Which names lead here may be many (a proxy, several cards): the list is checked only
         # where the operator gave one.
         route = LinkRoute(identity, node.links.keys_of, node.links.serve, settings.addresses)
-        app = make_app(node, link=route.handle, surface=surface)
+        app = make_app(node, link=route.handle, surface=surface, accounts=Accounts(home))
         address = await _listen(stack, app, route, settings)
-        control = ControlServer(node, home.control_file)
+        control = ControlServer(node, home.control_file, staff_acts(app[STAFF]))
         await control.start()
         stack.push_async_callback(control.close)
         carrier = WebSocketCarrier(identity, node.links.keys_of, _client_tls(settings))

@@ -8,13 +8,14 @@ One request a connection, one JSON object a line: ``{"act": …, "with": {…}}`
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
 
-from shared.app.acts import ACTS, Progress
+from shared.app.acts import ACTS, Act, Progress
 from shared.errors import (
     FaultError,
     InvalidError,
@@ -46,14 +47,20 @@ PROGRESS_EVERY: Final = 50
 logger = structlog.get_logger(__name__)
 
 
-async def perform(node: Node, act: str, given: dict[str, Any], progress: Progress) -> Any:
-    """Do one act.
+async def perform(
+    node: Node,
+    act: str,
+    given: dict[str, Any],
+    progress: Progress,
+    more: Mapping[str, Act] = MappingProxyType({}),
+) -> Any:
+    """Do one act, of those that every node has or of ``more``.
 
     Raises:
         InvalidError: there is no such act, or it takes other arguments.
         SanjiError: whatever the act refuses.
     """
-    function = ACTS.get(act)
+    function = ACTS.get(act) or more.get(act)
     if function is None:
         raise InvalidError(f"there is no act {act[:40]!r}")
     return await function(node, progress, **given)
@@ -67,9 +74,12 @@ def _known_class(error: SanjiError) -> str:
 class ControlServer:
     """Listens on the home's socket while the node serves."""
 
-    def __init__(self, node: Node, path: Path) -> None:
-        """Serve acts on ``node`` at ``path``."""
+    def __init__(
+        self, node: Node, path: Path, more: Mapping[str, Act] = MappingProxyType({})
+    ) -> None:
+        """Serve acts on ``node`` at ``path``; ``more`` are those of a node that serves only."""
         self._node = node
+        self._more = more
         self._path = path
         self._server: asyncio.Server | None = None
 
@@ -109,7 +119,8 @@ class ControlServer:
 
         try:
             request = json.loads(await reader.readline())
-            return {"result": await perform(self._node, request["act"], request["with"], progress)}
+            act, given = request["act"], request["with"]
+            return {"result": await perform(self._node, act, given, progress, self._more)}
         except SanjiError as error:
             return {"error": str(error), "type": _known_class(error)}
         except (ValueError, KeyError, TypeError) as error:

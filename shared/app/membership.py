@@ -16,6 +16,7 @@ from shared.errors import (
 )
 from shared.log.log import Log
 from shared.log.sql import SqlStore
+from shared.node.accounts import make_first
 from shared.node.clock import SystemClock
 from shared.node.founding import found, founding_record
 from shared.node.home import Home, Identity, Keys
@@ -57,6 +58,7 @@ async def init_district(home: Home, code: str, label: str) -> Identity:
         finally:
             await store.close()
         home.write(RECOVERY_FILE, recovery.seed.hex().encode() + b"\n")
+        await asyncio.to_thread(make_first, home, Level.DISTRICT)
         home.save_identity(identity)
     return identity
 
@@ -100,6 +102,7 @@ async def join(
             invitation.addresses,
         )  # fmt: skip
         await _take(home, identity, keys, frames, invitation)
+        await asyncio.to_thread(make_first, home, identity.level)
         home.save_identity(identity)
         home.pending_file.unlink(missing_ok=True)
     return identity

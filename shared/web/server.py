@@ -24,6 +24,7 @@ from shared.errors import (
     StorageError,
     UnavailableError,
 )
+from shared.node.accounts import Accounts
 from shared.node.node import Node
 from shared.record import cbor
 from shared.trust.invitation import read_request
@@ -31,6 +32,7 @@ from shared.web.live import Live
 from shared.web.public import PublicPages
 from shared.web.security import FORM_BYTES_MAX, check_origin, read_all, secure
 from shared.web.site import Site, Surface
+from shared.web.staff import Staff
 from shared.web.verify import VerifyPages
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -53,6 +55,9 @@ STATUSES: Final = (
 )
 """One of the three tables that translate errors at the edges (``shared.errors``)."""
 
+STAFF: Final = web.AppKey("staff", Staff)
+"""Where whoever made the application finds who is logged in."""
+
 _MACHINES: Final = frozenset({"/link", "/join"})
 """What other nodes use: no form, and no page where it goes wrong."""
 
@@ -68,17 +73,25 @@ class Asset:
     etag: str
 
 
-def make_app(node: Node, *, link: Handler, surface: Surface | None = None) -> web.Application:
+def make_app(
+    node: Node,
+    *,
+    link: Handler,
+    surface: Surface | None = None,
+    accounts: Accounts | None = None,
+) -> web.Application:
     """Return the web server of ``node``.
 
     Args:
         node: Whose pages, and who certifies those who join.
         link: Takes ``GET /link`` of the nodes below; a carrier's, which this layer does not know.
         surface: The pages of its tier; without them it has the public ones only.
+        accounts: Who can log in; nobody without.
     """
-    site = Site(node, [surface.package] if surface else [])
+    site = Site(node, [surface.package] if surface else [], accounts)
     server = _Server(node, site)
     app = web.Application(middlewares=[server.guard], client_max_size=FORM_BYTES_MAX)
+    app[STAFF] = site.staff
     app.on_response_prepare.append(secure)
     app.on_shutdown.append(server.live.close)
     own = tuple(surface.routes(site)) if surface else ()
@@ -116,6 +129,7 @@ class _Server:
             *VerifyPages(self._site).routes(),
             web.get("/link", link, allow_head=False),
             web.post("/join", self.join),
+            *self._site.staff.routes(),
             web.get("/look", self.look),
             web.get("/live", self.live.stream),
             web.get("/static/{name}", self.static),

@@ -12,6 +12,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Connection
 
 from shared.errors import UnavailableError
+from shared.node.accounts import Accounts
 from shared.node.node import Node
 from shared.record.feed import Level
 from shared.web import banner, look
@@ -19,6 +20,7 @@ from shared.web.i18n import CHINESE, ENGLISH, Catalogue, Words, later
 from shared.web.icons import icon
 from shared.web.look import Look, look_of
 from shared.web.richtext import RichText
+from shared.web.staff import Staff
 
 T = TypeVar("T")
 
@@ -50,11 +52,15 @@ class Site:
     Attributes:
         node: Whose site it is.
         text: Makes HTML of Markdown.
+        staff: Who may see the pages behind the login.
     """
 
-    def __init__(self, node: Node, packages: Sequence[str] = ()) -> None:
+    def __init__(
+        self, node: Node, packages: Sequence[str] = (), accounts: Accounts | None = None
+    ) -> None:
         """Show what ``node`` holds, with the templates and words of ``packages``."""
         self.node = node
+        self.staff = Staff(self, node.identity.division, node.clock, accounts or Accounts())
         self.text = RichText()
         sources = (*packages, OWN)
         self._catalogue = Catalogue(sources)

@@ -20,6 +20,8 @@ from sqlalchemy import (
 from shared.domain.fields import account_and_role
 from shared.domain.notices import rules
 from shared.domain.notices.kinds import KINDS, Content, Corrected
+from shared.domain.notices.search import NOTICE_WORDS, is_found, words_row
+from shared.domain.notices.words import Query
 from shared.domain.projection import Fact
 from shared.domain.tables import STEP, VIEWS, Projection, Rows, is_older, step_rows
 from shared.record.feed import Level
@@ -143,6 +145,9 @@ def fold(subject: bytes, facts: Sequence[Fact]) -> Rows:
             {"subject": subject, "position": position, **_version(fact, content)}
             for position, (fact, content) in enumerate(notice.versions)
         ]
+        if notice.withdrawal is None:
+            content = notice.versions[-1][1]
+            rows[NOTICE_WORDS.name] = [words_row(subject, content.title, content.text)]
     return rows
 
 
@@ -188,7 +193,10 @@ def _notice(subject: bytes, notice: rules.Notice) -> dict[str, object]:
 
 
 PROJECTION: Final = Projection(
-    "notices", frozenset(kind.name for kind in KINDS), (NOTICE, NOTICE_VERSION, STEP), fold
+    "notices",
+    frozenset(kind.name for kind in KINDS),
+    (NOTICE, NOTICE_VERSION, NOTICE_WORDS, STEP),
+    fold,
 )
 
 _COLUMNS = (NOTICE.c.subject, *(NOTICE.c[name] for name in NoticeRow._fields[1:]))
@@ -201,6 +209,7 @@ def page(
     *,
     stream: str | None = None,
     author: str | None = None,
+    words: Query | None = None,
 ) -> list[NoticeRow]:
     """Return up to ``limit`` notices, the newest first.
 
@@ -210,6 +219,7 @@ def page(
         before: ``(published_ms, rid)`` of the last row of the page before.
         stream: Only of this stream.
         author: Only by this node.
+        words: Only what this query finds; nothing that is withdrawn.
     """
     query = select(*_COLUMNS)
     if before is not None:
@@ -218,6 +228,8 @@ def page(
         query = query.where(NOTICE.c.stream == stream)
     if author is not None:
         query = query.where(NOTICE.c.author == author)
+    if words is not None:
+        query = query.where(is_found(NOTICE.c.subject, words))
     query = query.order_by(NOTICE.c.published_ms.desc(), NOTICE.c.subject.desc()).limit(limit)
     return [_read(row) for row in conn.execute(query)]
 

@@ -1,0 +1,202 @@
+"""The login of staff: who comes in, for how long, and who does not."""
+
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from shared.node.accounts import Accounts, make_first
+from shared.node.clock import HandClock
+from shared.node.home import Home
+from shared.record.feed import Level
+from shared.web import sessions
+from shared.web.server import STAFF, make_app
+from shared.web.site import Site
+from tests.unit.web.conftest import founded
+
+SAME = {"Sec-Fetch-Site": "same-origin"}
+
+
+class Pages:
+    """A surface with one page for each of two roles."""
+
+    package = "village"
+
+    def routes(self, site: Site) -> Iterable[web.RouteDef]:
+        """See the port."""
+
+        async def say(request: web.Request) -> web.Response:
+            return web.Response(text=site.staff.session_of(request).account)
+
+        return (
+            web.get("/desk", site.staff.page(say, "dispatcher", "drafter")),
+            web.get("/drafts", site.staff.page(say, "drafter")),
+        )
+
+
+class Door:
+    """The login as a browser meets it."""
+
+    def __init__(
+        self, app: web.Application, client: TestClient[web.Request, web.Application],
+        clock: HandClock, passwords: dict[str, str],
+    ) -> None:  # fmt: skip
+        """Stand before it."""
+        self.app = app
+        self.client = client
+        self.clock = clock
+        self.passwords = passwords
+
+    async def log_in(self, name: str, password: str, back: str = "/desk") -> tuple[int, str, str]:
+        """Send the form; return status, path and text of where it led."""
+        form = {"name": name, "password": password, "next": back}
+        async with self.client.post("/login", data=form, headers=SAME) as response:
+            return response.status, response.url.path, await response.text()
+
+    async def get(self, path: str) -> tuple[int, str, str]:
+        """Return status, path and text."""
+        async with self.client.get(path) as response:
+            return response.status, response.url.path, await response.text()
+
+
+async def _no_link(_: web.Request) -> web.StreamResponse:
+    return web.Response()
+
+
+@pytest.fixture
+async def door(tmp_path: Path) -> AsyncIterator[Door]:
+    """A district with its first accounts."""
+    clock, home = HandClock(), Home(tmp_path)
+    file = make_first(home, Level.DISTRICT)
+    lines = (line.split() for line in file.read_text("utf-8").splitlines())
+    passwords = {name: password for name, password in lines}  # noqa: C416 - each line is a pair
+    node, database = await founded(tmp_path / "log.db", clock)
+    await node.open()
+    app = make_app(node, link=_no_link, surface=Pages(), accounts=Accounts(home))
+    async with node.working(), TestClient(TestServer(app)) as client:
+        yield Door(app, client, clock, passwords)
+    await database.close()
+
+
+def test_the_first_accounts(tmp_path: Path) -> None:
+    """One for each role, for the owner's eyes only; the hash is no password."""
+    home = Home(tmp_path)
+    file = make_first(home, Level.TOWN)
+    assert [line.split()[0] for line in file.read_text("utf-8").splitlines()] == [
+        "handler",
+        "clerk",
+    ]
+    for name in ("accounts.json", "accounts.txt"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+    password = file.read_text("utf-8").split()[1]
+    assert len(password) == 19
+    assert password not in (tmp_path / "accounts.json").read_text("utf-8")
+    accounts = Accounts(home)
+    found = accounts.check("handler", password)
+    assert found is not None
+    assert found.role == "handler"
+    assert "argon2" not in repr(found)
+    assert accounts.check("handler", password + "x") is None
+    assert accounts.check("nobody", password) is None
+    assert accounts.check("handler", "x" * 201) is None
+    accounts.renew("handler", "handler")
+    assert Accounts(home).check("handler", password) is None
+
+
+async def test_who_has_the_password_comes_in(door: Door) -> None:
+    """And is led to where they wanted; the cookie names the division and is for the server only."""
+    assert (await door.get("/desk"))[1] == "/login"
+    status, path, said = await door.log_in("drafter", door.passwords["drafter"], "/drafts")
+    assert (status, path, said) == (200, "/drafts", "drafter")
+    cookie = next(iter(door.client.session.cookie_jar))
+    assert cookie.key == "staff-340602"
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Strict"
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("drafter", "wrong"), ("nobody", "wrong"), ("", "")]
+)
+async def test_who_has_not_stays_out(door: Door, name: str, password: str) -> None:
+    """The same words for a wrong name and a wrong password; the name stays in the form."""
+    status, path, said = await door.log_in(name, password)
+    assert (status, path) == (403, "/login")
+    assert "名字或密码不对" in said
+    assert f'value="{name}"' in said
+    assert (await door.get("/desk"))[1] == "/login"
+
+
+async def test_guessing_is_slowed_down(door: Door) -> None:
+    """After five tries a name waits, also with the right password; then it may try again."""
+    for _ in range(sessions.FAILURES_MAX):
+        assert (await door.log_in("drafter", "wrong"))[0] == 403
+    assert (await door.log_in("drafter", door.passwords["drafter"]))[0] == 429
+    assert (await door.log_in("dispatcher", door.passwords["dispatcher"]))[0] == 200
+    await door.clock.advance(sessions.FAILURE_SECONDS)
+    assert (await door.log_in("drafter", door.passwords["drafter"]))[0] == 200
+
+
+async def test_a_role_sees_its_pages(door: Door) -> None:
+    """403 in words for the others'."""
+    await door.log_in("dispatcher", door.passwords["dispatcher"])
+    assert (await door.get("/desk"))[0] == 200
+    status, _, said = await door.get("/drafts")
+    assert status == 403
+    assert "您的岗位看不了这一页" in said
+
+
+async def test_a_session_ends(door: Door) -> None:
+    """By idling, by the clock however busy, and by leaving."""
+    await door.log_in("drafter", door.passwords["drafter"])
+    await door.clock.advance(sessions.IDLE_SECONDS)
+    assert (await door.get("/desk"))[1] == "/login"
+    await door.log_in("drafter", door.passwords["drafter"])
+    for _ in range(int(sessions.SESSION_SECONDS // (sessions.IDLE_SECONDS - 1))):
+        await door.clock.advance(sessions.IDLE_SECONDS - 1)
+        assert (await door.get("/desk"))[1] == "/desk"
+    await door.clock.advance(sessions.IDLE_SECONDS - 1)
+    assert (await door.get("/desk"))[1] == "/login"
+    await door.log_in("drafter", door.passwords["drafter"])
+    async with door.client.post("/logout", headers=SAME) as response:
+        assert response.url.path == "/"
+    assert (await door.get("/desk"))[1] == "/login"
+
+
+async def test_a_link_is_good_once_and_soon(door: Door) -> None:
+    """For the demo's control page: nobody hunts passwords."""
+    staff = door.app[STAFF]
+    link = staff.link_for("drafter")
+    assert (await door.get(link))[1:] == ("/desk", "drafter")
+    door.client.session.cookie_jar.clear()
+    assert (await door.get(link))[1] == "/login"
+    late = staff.link_for("drafter")
+    await door.clock.advance(sessions.LINK_SECONDS)
+    assert (await door.get(late))[1] == "/login"
+
+
+async def test_it_leads_to_our_own_pages_only(door: Door) -> None:
+    """Not to another site, however the address is written."""
+    for back in ("//evil.example", "https://evil.example/", "/\\evil.example"):
+        form = {"name": "drafter", "password": door.passwords["drafter"], "next": back}
+        async with door.client.post(
+            "/login", data=form, headers=SAME, allow_redirects=False
+        ) as response:
+            assert response.headers["Location"] == "/"
+
+
+async def test_a_foreign_form_does_not_log_in(door: Door) -> None:
+    """Nor out."""
+    form = {"name": "drafter", "password": door.passwords["drafter"]}
+    headers = {"Sec-Fetch-Site": "cross-site"}
+    async with door.client.post("/login", data=form, headers=headers) as response:
+        assert response.status == 403
+    assert (await door.get("/desk"))[1] == "/login"
+
+
+async def test_a_new_password_ends_what_was_open(door: Door) -> None:
+    """Whoever had the old one is out."""
+    await door.log_in("drafter", door.passwords["drafter"])
+    door.app[STAFF].forget("drafter")
+    assert (await door.get("/desk"))[1] == "/login"
