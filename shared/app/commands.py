@@ -76,8 +76,7 @@ def _add_serving(app: typer.Typer, surface: Callable[[], Surface] | None) -> Non
         async def work() -> None:
             given = {} if port is None else {"listen_port": port}
             settings = load_settings(place.settings_file, **given)
-            level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+            _diagnose(settings.log_level)
             async with compose.serving(
                 place, settings, insecure=insecure, surface=surface() if surface else None
             ) as node:
@@ -89,6 +88,23 @@ def _add_serving(app: typer.Typer, surface: Callable[[], Surface] | None) -> Non
                 await compose.until_stopped()
 
         run(work())
+
+
+def _diagnose(level: str) -> None:
+    """Let a serving node say what goes wrong from ``level`` on.
+
+    Its tracebacks are without the values of variables, which structlog would add: passwords and
+    what people filed do not belong into a journal.
+    """
+    plain = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        processors=[*structlog.get_config()["processors"][:-1], plain],
+    )
 
 
 def _add_notices(app: typer.Typer) -> None:

@@ -20,13 +20,13 @@ LINK: Final = "login_link"
 def staff_acts(staff: Staff) -> dict[str, Act]:
     """Return the acts of a node that serves: its login has to know them at once."""
 
-    async def account(node: Node, _progress: Progress, *, name: str, role: str) -> dict[str, Any]:
-        told = await asyncio.to_thread(_set, staff.accounts, node.identity.level, name, role)
-        staff.forget(name)
+    async def account(node: Node, _progress: Progress, *, who: str, role: str) -> dict[str, Any]:
+        told = await asyncio.to_thread(_set, staff.accounts, node.identity.level, who, role)
+        staff.forget(who)
         return told
 
-    async def login_link(_node: Node, _progress: Progress, *, name: str) -> dict[str, Any]:
-        return {"path": staff.link_for(name)}
+    async def login_link(_node: Node, _progress: Progress, *, who: str) -> dict[str, Any]:
+        return {"path": staff.link_for(who)}
 
     return {SET: account, LINK: login_link}
 
@@ -41,7 +41,7 @@ async def set_account(home: Home, name: str, role: str) -> dict[str, Any]:
     identity = home.identity()
     if home.control_file.exists():
         with suppress(control.NotServingError):
-            given = {"name": name, "role": role}
+            given = {"who": name, "role": role}
             told = await control.ask(home.control_file, SET, given, lambda _done, _total: None)
             return dict(told)
     with home.lock():

@@ -6,6 +6,7 @@ here and never chosen: nobody brings one along that is known elsewhere.
 
 import json
 import secrets
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -41,8 +42,14 @@ _GROUP_CHARS: Final = 4
 # themselves have 79 bits, which no guessing reaches.
 HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
-NOBODY: Final = HASHER.hash(secrets.token_hex())
-"""Hash of a password that was thrown away: a name that nobody has takes as long as any other."""
+NOBODY: Final = (
+    "$argon2id$v=19$m=19456,t=2,p=1"
+    "$yLPW0IJCLJt22eP6PhyIQA$C5MlIM0b3K5V3H9aOfnZcAcWVFEPVI08dI90piD0oRg"
+)
+"""Hash of a password that was thrown away: a name that nobody has takes as long as any other.
+
+It stands here because to make one at each start would cost each command 30 ms and more.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class Accounts:
         """
         self._home = home
         self._by_name: dict[str, Account] = {}
+        self._writing = threading.Lock()
         if home is not None:
             self._read(home.path / ACCOUNTS_FILE)
 
@@ -119,20 +127,25 @@ class Accounts:
         """Make an account, or give it another password and role; returns the password.
 
         Raises:
-            InvalidError: the name breaks a limit, or there are too many accounts.
+            InvalidError: the name cannot be typed at the login, or there are too many accounts.
             StorageError: the home cannot be written.
         """
-        if not name.strip() or len(name) > NAME_CHARS_MAX:
-            raise InvalidError(f"a name has 1 to {NAME_CHARS_MAX} characters.")
-        if name not in self and len(self._by_name) >= ACCOUNTS_MAX:
-            raise InvalidError(f"there are {ACCOUNTS_MAX} accounts already.")
+        if not 0 < len(name) <= NAME_CHARS_MAX or name != name.strip() or not name.isprintable():
+            raise InvalidError(
+                f"a name has 1 to {NAME_CHARS_MAX} printable characters, no blank at either end."
+            )
         if self._home is None:
             raise StorageError("this node has no home in which accounts could be kept.")
         password = new_password()
-        made = self._by_name | {name: Account(name, role, HASHER.hash(password))}
-        listed = [asdict(one) for one in made.values()]
-        self._home.write(ACCOUNTS_FILE, json.dumps(listed, ensure_ascii=False, indent=1).encode())
-        self._by_name = made
+        account = Account(name, role, HASHER.hash(password))
+        with self._writing:  # several commands may come at once, each in its own thread
+            if name not in self and len(self._by_name) >= ACCOUNTS_MAX:
+                raise InvalidError(f"there are {ACCOUNTS_MAX} accounts already.")
+            made = self._by_name | {name: account}
+            listed = [asdict(one) for one in made.values()]
+            text = json.dumps(listed, ensure_ascii=False, indent=1)
+            self._home.write(ACCOUNTS_FILE, text.encode())
+            self._by_name = made
         return password
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from shared.domain.notices import view
 from shared.domain.notices.view import NoticeRow
+from shared.domain.notices.words import QUERY_CHARS_MAX, query_of
 from shared.errors import InvalidError, NotFoundError
 from shared.web.cards import card_of
 from shared.web.i18n import Words, later
@@ -46,6 +47,7 @@ class PublicPages:
             web.get("/", self.notices),
             web.get("/notices", self.notices),
             web.get("/notice/{rid}", self.notice),
+            web.get("/search", self.search),
         )
 
     async def notices(self, request: web.Request) -> web.Response:
@@ -75,6 +77,22 @@ class PublicPages:
         query = partial(view.urgent, now_ms=now_ms, limit=URGENT_MAX, stream=stream or None)
         return await self._site.query(query, words)
 
+    async def search(self, request: web.Request) -> web.Response:
+        """Show the notices that hold all the words asked for, the newest first."""
+        site, words = self._site, self._site.words(request)
+        query, before = query_of(request.query.get("q", "")), request.query.get("before", "")
+        found = partial(
+            view.page, limit=NOTICES_MAX + 1, words=query,
+            before=_read_place(before, words) if before else None,
+        )  # fmt: skip
+        rows = await site.query(found, words)
+        shown = rows[:NOTICES_MAX]
+        return site.page(
+            request, "search.html", asked=query.asked, chars_max=QUERY_CHARS_MAX, before=before,
+            cards=[card_of(site, row, words) for row in shown],
+            older=_place(shown[-1]) if len(rows) > NOTICES_MAX else "",
+        )  # fmt: skip
+
     async def notice(self, request: web.Request) -> web.Response:
         """Show one notice whole: what it says, what it said before, and its seal."""
         site, words = self._site, self._site.words(request)
@@ -85,7 +103,7 @@ class PublicPages:
         if row is None:
             raise NotFoundError(words.say("这台机器上没有这条通知。"))
         return site.page(
-            request, "notice.html", one=card_of(site, row, words),
+            request, "notice.html", one=card_of(site, row, words), body=site.text.html(row.text, 2),
             qr=await asyncio.to_thread(qr, f"{request.scheme}://{request.host}/verify/{rid}"),
             held=words.moment(await self._stored_ms(row), site.node.clock.wall_ms()),
         )  # fmt: skip

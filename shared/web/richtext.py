@@ -12,11 +12,13 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 _TAGS: Final = {
-    "a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "hr", "li", "ol", "p", "pre",
+    "a", "blockquote", "br", "code", "del", "em", "h2", "h3", "h4", "h5", "hr", "li", "ol", "p", "pre",
     "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 _SCHEMES: Final = {"http", "https", "mailto", "tel"}
-_HIGHEST: Final = 3
+HIGHEST: Final = 3
+"""Below the title of a card."""
+
 _LOWEST: Final = 5
 
 
@@ -29,12 +31,18 @@ class RichText:
             ["table", "strikethrough"]
         )
 
-    def html(self, text: str) -> Markup:
-        """Return ``text`` as clean HTML; its headings stand below a card's."""
+    def html(self, text: str, highest: int = HIGHEST) -> Markup:
+        """Return ``text`` as clean HTML.
+
+        Args:
+            text: Markdown.
+            highest: Level of its highest heading: below the title that stands above it.
+        """
         tokens = self._parser.parse(text)
-        for token in tokens:
-            if token.type in {"heading_open", "heading_close"}:
-                token.tag = f"h{min(_LOWEST, _HIGHEST + int(token.tag[1]) - 1)}"
+        headings = [one for one in tokens if one.type in {"heading_open", "heading_close"}]
+        least = min((int(one.tag[1]) for one in headings), default=1)
+        for one in headings:
+            one.tag = f"h{min(_LOWEST, highest + int(one.tag[1]) - least)}"
         made = self._parser.renderer.render(tokens, self._parser.options, {})
         clean = nh3.clean(
             made,

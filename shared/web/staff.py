@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from shared.errors import RefusedError
-from shared.node.accounts import Account, Accounts
+from shared.errors import InvalidError, RefusedError
+from shared.node.accounts import NAME_CHARS_MAX, Account, Accounts
 from shared.node.clock import Clock
 from shared.web.i18n import Words
 from shared.web.look import local
@@ -25,6 +25,10 @@ CHECKS_MAX: Final = 2
 """Passwords that are checked at once: each takes a core and 19 MiB."""
 
 HOME: Final = "/desk"
+"""Where a login leads; to the first page at a node without a desk."""
+
+SESSION: Final = web.RequestKey("session", Session)
+"""Where a guarded page finds who is logged in."""
 
 
 class Pages(Protocol):
@@ -62,7 +66,8 @@ class Staff:
         return (
             web.get("/login", self.form),
             web.post("/login", self.log_in),
-            web.get("/login/once/{token}", self.once),
+            # Who only asks for the head, such as a preview, must not use the link up.
+            web.get("/login/once/{token}", self.once, allow_head=False),
             web.post("/logout", self.log_out),
         )
 
@@ -70,13 +75,14 @@ class Staff:
         """Return ``handler`` for those who are logged in in one of ``roles``."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            session = self._sessions.find(request.cookies.get(self._cookie, ""))
+            session = self._find(request)
             if session is None:
-                back = request.path_qs if request.method == "GET" else HOME
+                back = request.path_qs if request.method == "GET" else _first(request)
                 raise web.HTTPSeeOther(f"/login?next={quote(back)}")
             if session.role not in roles:
                 words = self._pages.words(request)
                 raise RefusedError(words.say("您的岗位看不了这一页。"))
+            request[SESSION] = session
             return await handler(request)
 
         return guarded
@@ -87,10 +93,15 @@ class Staff:
         Raises:
             RefusedError: nobody is.
         """
-        session = self._sessions.find(request.cookies.get(self._cookie, ""))
+        session = request[SESSION] if SESSION in request else self._find(request)
         if session is None:
             raise RefusedError("nobody is logged in.")
         return session
+
+    def _find(self, request: web.Request) -> Session | None:
+        # An open page fetches itself anew (live.js): that is nobody at work.
+        used = "X-Refresh" not in request.headers
+        return self._sessions.find(request.cookies.get(self._cookie, ""), used=used)
 
     def link_for(self, name: str) -> str:
         """Return a path that logs ``name`` in once, within a minute.
@@ -110,7 +121,7 @@ class Staff:
 
     async def form(self, request: web.Request) -> web.Response:
         """Ask for name and password."""
-        return self._form(request, request.query.get("next", HOME))
+        return self._form(request, request.query.get("next") or _first(request))
 
     def _form(
         self, request: web.Request, back: str, name: str = "", error: str = "",
@@ -122,27 +133,38 @@ class Staff:
 
     async def log_in(self, request: web.Request) -> web.Response:
         """Check name and password; what goes wrong keeps the name."""
-        words, posted = self._pages.words(request), await request.post()
+        words = self._pages.words(request)
+        try:
+            posted = await request.post()
+        except (LookupError, ValueError):  # no browser writes such a form
+            raise InvalidError(words.say("这个表单读不出来。")) from None
         name, password = str(posted.get("name", "")).strip(), str(posted.get("password", ""))
-        back = str(posted.get("next", HOME))
+        back = str(posted.get("next") or _first(request))
         if self._throttle.wait_seconds(name):
             error = words.say("试错太多次了，请过 5 分钟再试。")
             return self._form(request, back, name, error, HTTPStatus.TOO_MANY_REQUESTS)
-        self._throttle.begin(name, known=name in self.accounts)
-        async with self._checking:
-            account = await asyncio.to_thread(self.accounts.check, name, password)
+        account = await self._check(name, password)
         if account is None:
-            error = words.say("名字或密码不对。")
+            left = self._throttle.left(name)
+            error = words.say_count("名字或密码不对，还能试 {count} 次。", left)
             return self._form(request, back, name, error, HTTPStatus.FORBIDDEN)
         self._throttle.clear(name)
         return self._begin(request, account, back)
+
+    async def _check(self, name: str, password: str) -> Account | None:
+        if len(name) > NAME_CHARS_MAX:  # nobody's; and long ones would fill the throttle
+            return None
+        self._throttle.begin(name, known=name in self.accounts)
+        async with self._checking:
+            return await asyncio.to_thread(self.accounts.check, name, password)
 
     async def once(self, request: web.Request) -> web.Response:
         """Let in whoever brings a link that is good once."""
         name = self._links.take(request.match_info["token"])
         if name is None or name not in self.accounts:
             raise web.HTTPSeeOther("/login")
-        return self._begin(request, self.accounts.get(name), request.query.get("next", HOME))
+        back = request.query.get("next") or _first(request)
+        return self._begin(request, self.accounts.get(name), back)
 
     def _begin(self, request: web.Request, account: Account, back: str) -> web.Response:
         self._sessions.end(request.cookies.get(self._cookie, ""))
@@ -159,3 +181,9 @@ class Staff:
         response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": "/"})
         response.del_cookie(self._cookie, httponly=True, samesite="Strict", secure=request.secure)
         return response
+
+
+def _first(request: web.Request) -> str:
+    """Return where a login leads that was not sent from a page."""
+    paths = (resource.canonical for resource in request.app.router.resources())
+    return HOME if HOME in paths else "/"

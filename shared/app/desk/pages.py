@@ -125,7 +125,11 @@ class Desk:
         )
 
     async def _act(self, name: str, **given: Any) -> dict[str, Any]:
-        return await ACTS[name](self._site.node, _nothing, **given)
+        """Do an act, and let the views show it: the next page is about it."""
+        told = await ACTS[name](self._site.node, _nothing, **given)
+        if self._site.node.views is not None:
+            await self._site.node.views.catch_up()
+        return told
 
     def _page(
         self, request: web.Request, template: str, status: HTTPStatus = HTTPStatus.OK, **more: Any

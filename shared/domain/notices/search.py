@@ -45,7 +45,8 @@ CREATE TABLE notice_words_number (id INTEGER PRIMARY KEY, subject BLOB NOT NULL 
 # Unicode, and would cut a name apart at a rare one. Only what is asked for is kept: no copy of the
 # words (content), no lengths for a ranking (columnsize).
 _INDEX: Final = """
-CREATE VIRTUAL TABLE notice_words_index USING fts5(words, content='', columnsize=0, tokenize='ascii')
+CREATE VIRTUAL TABLE notice_words_index
+  USING fts5(words, content='', columnsize=0, tokenize='ascii')
 """
 _TAKE_IN: Final = """
 CREATE TRIGGER notice_words_in AFTER INSERT ON notice_words BEGIN

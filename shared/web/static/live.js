@@ -20,5 +20,6 @@ async function refresh() {
 
 const source = new EventSource("/live");
 source.addEventListener("changed", refresh);
+source.addEventListener("open", refresh); // what changed while the page came up
 setInterval(refresh, REFRESH_MS);
 addEventListener("pagehide", () => source.close());
