@@ -66,7 +66,7 @@ async def publish(
         "stream": stream or ("village" if village else "government"),
         "category": category or ("urgent" if urgent else _default_category(node)),
         "title": title,
-        "text": text,
+        "text": _lines(text),
     }
     audience = _audience(node, to)
     lane = "urgent" if urgent else "ordinary"
@@ -97,7 +97,7 @@ async def correct(
 ) -> dict[str, Any]:
     """Replace what an own notice says; the earlier version stays visible."""
     row = await _own_notice(node, rid)
-    body = {"stream": row.stream, "category": row.category, "title": title, "text": text,
+    body = {"stream": row.stream, "category": row.category, "title": title, "text": _lines(text),
             "reason": reason, "effective_ms": row.effective_ms,
             "expires_ms": row.expires_ms}  # fmt: skip
     return _told(await node.author.submit(_follow_up(row, CORRECTED, body)))
@@ -152,7 +152,7 @@ async def file(
         digits = receipts.epoch_digits(epoch, first=first)
         issued = receipts.issue(node.identity.division, year, number, digits)
         return {
-            "receipt": str(issued), "channel": channel, "kind": kind, "text": text,
+            "receipt": str(issued), "channel": channel, "kind": kind, "text": _lines(text),
             "topic": topic or None, "place": place or None, "about_unit": about or None,
             "receipt_key": receipt_secret.public_half(secret).hex(),
         }  # fmt: skip
@@ -232,7 +232,7 @@ async def answer(
     views = _views(node)
     before = await views.query(lambda connection: cases.answers(connection, case.rid))
     refs = (case.rid, *(one.rid for one in before[-7:]))
-    body = {"outcome": outcome, "text": text, "publish": publish_as}
+    body = {"outcome": outcome, "text": _lines(text), "publish": publish_as}
     audience = case_rules.answer_audience(me, case.author)
     return _told(await node.author.submit(Draft(ANSWERED, audience, body, refs=refs)))
 
@@ -294,6 +294,11 @@ async def take_in(node: Node, progress: Progress, *, path: str) -> dict[str, Any
 async def tell_status(node: Node, _progress: Progress) -> dict[str, Any]:
     """Return heads, links, backlog, custody, quarantine and counters."""
     return await status.report(node)
+
+
+def _lines(text: str) -> str:
+    """Return ``text`` with line ends as records have them; browsers send two characters for one."""
+    return text.replace("\r\n", "\n")
 
 
 def _told(written: Written) -> dict[str, Any]:

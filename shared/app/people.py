@@ -49,7 +49,8 @@ async def set_account(home: Home, name: str, role: str) -> dict[str, Any]:
 
 
 def _set(accounts: Accounts, level: Level, name: str, role: str) -> dict[str, Any]:
-    role = role or (name if name in ROLES[level] else ROLES[level][0])
+    held = accounts.get(name).role if name in accounts else ""
+    role = role or held or (name if name in ROLES[level] else ROLES[level][0])
     if role not in ROLES[level]:
         raise InvalidError(f"a {level.word} has the roles {', '.join(ROLES[level])}.")
     return {"name": name, "role": role, "password": accounts.renew(name, role)}

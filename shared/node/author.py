@@ -311,10 +311,12 @@ class Author:
         """Return the signed record that follows ``held``.
 
         Raises:
-            InvalidError: the body breaks a limit.
+            InvalidError: the body breaks a limit, or is not what its kind asks for.
             StorageError: our own signature does not verify; the record is not used (5.5).
         """
         salt, encoded = self._entropy(SALT_BYTES), encode_body(body)
+        # What no fold could read would be signed for good and shown to nobody.
+        self._kinds.check_body(draft.kind, encoded)
         header = Header(
             feed, held.count, held.rid, at_ms, draft.kind,
             len(encoded), body_hash(salt, encoded), draft.refs, {},

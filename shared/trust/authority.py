@@ -110,6 +110,16 @@ class KindTable:
             return f"a {level.word} may not write {name} to {feed.audience} in lane {feed.lane}"
         return None
 
+    def check_body(self, name: str, body: bytes) -> None:
+        """Refuse a body that ``name`` does not allow; of an unknown kind any is allowed.
+
+        Raises:
+            InvalidError: not I-JSON, or a field is missing or wrong.
+        """
+        kind = self._kinds.get(name)
+        if kind is not None:
+            read_as(kind.body, body)
+
     def read(self, record: Record) -> Body:
         """Return the body as its kind's model.
 

@@ -45,6 +45,7 @@ SMALL = small_district()
 UP = Feed(VILLAGE, EPOCH, "ordinary", "^")
 SESSION = b"village1"
 KEY = key_of(2)
+NOTICE = {"stream": "party", "category": "decision", "title": "题"}
 CENTURY_MS = 4_102_444_800_000
 
 
@@ -369,7 +370,7 @@ async def test_a_full_disk_is_told_and_loses_nothing(town: Town) -> None:
     assert states[-1] is State.FULL
     with pytest.raises(StorageError):
         await town.node.author.submit(
-            Draft("notice.published.v1", TOWN + "*", {"text": "长" * 9000})
+            Draft("notice.published.v1", TOWN + "*", NOTICE | {"text": "长" * 9000})
         )
     assert await town.node.log.store.rids(UP, 0, 200) == [one.rid for one in whole.records[:sent]]
     await town.database.run(lambda c: c.execute(text("PRAGMA max_page_count = 100000")).all())

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from shared.errors import StorageError
+from shared.errors import InvalidError, StorageError
 from shared.node.author import Draft
 from shared.record.envelope import Envelope, unwrap, wrap
 from shared.trust.keys import PublicKey, SigningKey
@@ -39,6 +39,24 @@ def test_a_wrong_signature_is_noticed_before_the_commit(monkeypatch: pytest.Monk
         body = {"stream": "government", "category": "decision", "title": "t", "text": ""}
         with pytest.raises(StorageError, match="wrong signature"):
             await node.author.submit(Draft("notice.published.v1", ROOT + "*", body))
+        assert node.log.feeds == before
+        await district.end()
+
+    run(scenario())
+
+
+def test_a_body_that_nobody_could_read_is_not_signed() -> None:
+    """It would keep its number for good and be shown to nobody (4.5)."""
+
+    async def scenario() -> None:
+        district = District(random.Random(1), None)
+        await district.found()
+        await asyncio.sleep(60)
+        node = district.hosts[ROOT].node
+        assert node is not None
+        before = dict(node.log.feeds)
+        with pytest.raises(InvalidError, match="stream"):
+            await node.author.submit(Draft("notice.published.v1", ROOT + "*", {"title": "t"}))
         assert node.log.feeds == before
         await district.end()
 

@@ -18,6 +18,7 @@ import village.cli
 from shared.app import commands, control
 from shared.app.compose import serving
 from shared.app.membership import init_district
+from shared.app.people import set_account
 from shared.errors import InvalidError, StorageError
 from shared.node import accounts
 from shared.node.accounts import Accounts
@@ -142,6 +143,15 @@ def test_the_command_makes_an_account(home: Path) -> None:
     assert [one.exit_code for one in refused] == [2] * len(refused)
     assert all(one.stderr.count("\n") == 1 for one in refused)
     assert set(roles(home)) == {"dispatcher", "drafter", "孙婷"}
+
+
+async def test_a_new_password_keeps_the_role(tmp_path: Path) -> None:
+    """Who drafts goes on drafting; only a role that is named changes it."""
+    home = Home(tmp_path)
+    await init_district(home, "340602", "杜集区")
+    assert (await set_account(home, "王", "drafter"))["role"] == "drafter"
+    assert (await set_account(home, "王", ""))["role"] == "drafter"
+    assert (await set_account(home, "李", ""))["role"] == "dispatcher"
 
 
 async def test_a_serving_node_knows_the_new_password_at_once(tmp_path: Path) -> None:

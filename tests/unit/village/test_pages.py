@@ -141,6 +141,15 @@ async def test_a_kiosk_says_that_it_is_one(village: Village) -> None:
     assert body.channel == "kiosk"
 
 
+async def test_lines_are_kept(village: Village) -> None:
+    """A browser ends each with two characters; a record with one (and would refuse the other)."""
+    await village.file("第一行\r\n第二行")
+    feed = Feed(VILLAGE, EPOCH, "ordinary", "^")
+    record = (await village.node.log.store.read(feed, 0, 9, 10**6))[0]
+    body: Any = village.node.kinds.read(record)
+    assert body.text == "第一行\n第二行"
+
+
 @pytest.mark.parametrize(
     "form",
     [

@@ -57,7 +57,7 @@ async def test_pages_of_results_lose_nothing(desk: Desk) -> None:
     for title in sorted(titles):
         await desk.publish(title)
         await desk.publish("停电")
-    path, found, pages = "/search?q=" + quote("停水 号"), [], 0
+    path, page, found, pages = "/search?q=" + quote("停水 号"), "", [], 0
     while path:
         page = await desk.page(path)
         found += [title for title in titles if f">{title.replace('&', '&amp;')}</a>" in page]
