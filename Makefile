@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
-PACKAGES := shared broker district town village demo
+PACKAGES := shared broker district town village demo bench
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 
@@ -15,15 +15,21 @@ COUNT ?= 100
 ARGS ?=
 UPGRADE ?=
 
-.PHONY: help story trace test check simulate mutants vectors format lock clean compile
+.PHONY: help demo demo-reset story trace test check simulate bench mutants vectors format lock clean compile
 
 # A line of help is the text behind `##`; `#+` marks the rest, listed by name.
 help:
 	@echo 'Sanji 三级互动: a district 区, its towns 镇 and villages 村'
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 	@echo
-	@awk -F ':.*#[+] ' '/^[a-z]+:.*#[+] / {printf "  also: %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*#[+] ' '/^[a-z-]+:.*#[+] / {printf "  also: %-11s %s\n", $$1, $$2}' Makefile
+
+demo: $(INSTALLED) compile ## a whole district to look at and to use, until Ctrl-C
+	@$(PYTHON) -m demo.play $(ARGS)
+
+demo-reset: $(INSTALLED) #+ throws the demo's district away
+	@$(PYTHON) -m demo.play --reset
 
 story: $(INSTALLED) compile ## a whole district on this machine: one voice goes up, one answer comes down
 	@$(PYTHON) -m demo.story $(ARGS)
@@ -50,6 +56,9 @@ check: $(INSTALLED) ## what CI checks before the tests: style, format, types, la
 
 simulate: $(INSTALLED) compile ## many nodes, bad lines, crashes, virtual time: COUNT=100 histories from SEED=1
 	@$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT) $(ARGS)
+
+bench: $(INSTALLED) compile #+ measures against a straight line and what we owe, in 3 minutes: build/bench/bench.json
+	@$(PYTHON) -m bench $(ARGS)
 
 mutants: $(INSTALLED) compile #+ plants known mistakes one by one; each must be caught by a test
 	@$(PYTHON) -m tests.mutants $(ARGS)

@@ -18,6 +18,7 @@ from random import Random
 from typing import Any, Final
 
 from broker.cable import Cable
+from district.pages import Office
 from shared.app.compose import serving
 from shared.app.membership import init_district, join
 from shared.errors import InvalidError, SanjiError
@@ -25,6 +26,9 @@ from shared.node.home import Home
 from shared.node.node import Node
 from shared.node.settings import load_settings
 from shared.record.feed import Level
+from shared.web.site import Surface
+from town.pages import TownDesk
+from village.pages import Kiosk
 
 FILES_WANTED: Final = 8192
 """A node holds about 15 descriptors; 28 villages pass the usual limit of 1,024 only just."""
@@ -35,6 +39,13 @@ ADDRESS_SECONDS_MAX: Final = 5.0
 FAULTS: Final = frozenset(
     {"cut", "loss", "duplicate", "alter", "delay_seconds", "throttle_bytes_per_second"}
 )
+
+SURFACES: Final[dict[Level, Callable[[], Surface]]] = {
+    Level.DISTRICT: Office,
+    Level.TOWN: TownDesk,
+    Level.VILLAGE: Kiosk,
+}
+"""The pages of each tier."""
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -167,7 +178,8 @@ class _Host:
         """Be one node: opened and closed in one task, as its TaskGroup wants it."""
         try:
             settings = load_settings(home.settings_file, **given)
-            async with serving(home, settings, wrap=cable.carrier) as node:
+            surface = SURFACES[home.identity().level]()
+            async with serving(home, settings, wrap=cable.carrier, surface=surface) as node:
                 await _addressed(node)
                 ready.set_result(None)
                 await stopping.wait()

@@ -64,8 +64,15 @@ class Stage:
         supervisor: The processes.
     """
 
-    def __init__(self, district: District, folder: Path) -> None:
+    def __init__(
+        self, district: District, folder: Path, ports: Sequence[int] | None = None
+    ) -> None:
         """Prepare ``folder``; nothing runs yet.
+
+        Args:
+            district: The divisions.
+            folder: Where everything is written.
+            ports: One a node, where they are known from before; else free ones are looked for.
 
         Raises:
             InvalidError: the folder's name is too long for the control sockets.
@@ -76,9 +83,9 @@ class Stage:
         longest = max(division.code for division in district.everybody)
         if len(bytes(self.home(longest).control_file)) > SOCKET_PATH_BYTES_MAX:
             raise InvalidError(f"{folder} is too long a path.", advice="Set a shorter STORY_DIR.")
-        ports = free_ports(len(district.everybody))
+        ports = ports or free_ports(len(district.everybody))
         self.ports = dict(zip((d.code for d in district.everybody), ports, strict=True))
-        (folder / "logs").mkdir()
+        (folder / "logs").mkdir(exist_ok=True)
         self._given = folder / "given.jsonl"
         self._given.touch()
         self.supervisor = Supervisor(folder / "logs")
