@@ -109,9 +109,10 @@ async def _measure(chosen: dict[str, Measure], sizes: Sizes, rows: list[Row]) ->
 
 
 async def _measure_each(chosen: dict[str, Measure], sizes: Sizes, rows: list[Row]) -> None:
+    shown = Console(stderr=True)
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
-        console=Console(stderr=True), transient=True,
+        console=shown, transient=True, disable=not shown.is_terminal,
     ) as bar:  # fmt: skip
         task = bar.add_task("signing", total=len(chosen))
         with tempfile.TemporaryDirectory(prefix="sanji-bench-") as folder:
