@@ -15,7 +15,7 @@ COUNT ?= 100
 ARGS ?=
 UPGRADE ?=
 
-.PHONY: help demo demo-reset story trace test check simulate bench mutants vectors format lock clean compile
+.PHONY: help demo demo-reset story trace test check simulate bench screens mutants vectors format lock clean compile
 
 # A line of help is the text behind `##`; `#+` marks the rest, listed by name.
 help:
@@ -59,6 +59,9 @@ simulate: $(INSTALLED) compile ## many nodes, bad lines, crashes, virtual time: 
 
 bench: $(INSTALLED) compile #+ measures against a straight line and what we owe, in 3 minutes: build/bench/bench.json
 	@$(PYTHON) -m bench $(ARGS)
+
+screens: $(INSTALLED) compile #+ photographs every page in Chromium for docs/screens
+	@$(PYTHON) -m tests.browser.sheet
 
 mutants: $(INSTALLED) compile #+ plants known mistakes one by one; each must be caught by a test
 	@$(PYTHON) -m tests.mutants $(ARGS)

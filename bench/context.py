@@ -45,7 +45,7 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(
     notices=1_000, feedbacks=500, stored=1_000, pace=500, urgent=5, held=100,
-    stores=3, repetitions=2, starts=1, load_seconds=0.5,
+    stores=3, repetitions=1, starts=1, load_seconds=0.5,
 )  # fmt: skip
 """A tenth: tells that all still runs; the figures say little."""
 

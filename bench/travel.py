@@ -1,5 +1,6 @@
 """What travels through three tiers: notices down, feedbacks up, a village that catches up."""
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -84,8 +85,9 @@ async def up(given: Context) -> Sequence[Row]:
             feeds = [_own_feed(village, "ordinary", UPWARD) for village in nodes.villages]
             wanted = {feed: nodes.district.log.state(feed).count + count for feed in feeds}
             began = time.perf_counter()
-            for village, filings in zip(nodes.villages, drafts, strict=True):
-                await submit_all(village, filings)
+            await asyncio.gather(
+                *(submit_all(one, said) for one, said in zip(nodes.villages, drafts, strict=True))
+            )
             await until_held([nodes.district], wanted)
             took.append(time.perf_counter() - began)
             await nodes.settle()

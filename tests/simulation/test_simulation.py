@@ -10,6 +10,8 @@ SEEDS = 300 if os.environ.get("SANJI_SERVICES") == "require" else 50
 BLOCK = 5
 
 
+# Measuring coverage would double the time of what other tests cover line by line anyway.
+@pytest.mark.no_cover
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, BLOCK))
 def test_histories_end_with_the_same_records_everywhere(first: int) -> None:
