@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from shared.app import compose
+from shared.app.api.tokens import set_token
 from shared.app.cli import (
     HomeOption,
     JsonOption,
@@ -225,6 +226,22 @@ def _add_people(app: typer.Typer) -> None:
 
         async def work() -> None:
             show_result(await set_account(Home(home), name, role), as_json=as_json)
+
+        run(work())
+
+    @app.command()
+    def token(
+        home: HomeOption,
+        name: Annotated[str, typer.Argument(help="What the program is called.")],
+        revoke: Annotated[
+            bool, typer.Option("--revoke", help="It opens nothing any more.")
+        ] = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Make a token for a program that uses the JSON API, printed once, or revoke it."""
+
+        async def work() -> None:
+            show_result(await set_token(Home(home), name, revoke=revoke), as_json=as_json)
 
         run(work())
 

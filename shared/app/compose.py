@@ -13,6 +13,8 @@ from aiohttp import web
 
 from broker.websocket import Identity as LinkIdentity
 from broker.websocket import LinkRoute, WebSocketCarrier
+from shared.app.api.remembered import ANSWERS
+from shared.app.api.service import Api
 from shared.app.control import ControlServer
 from shared.app.people import staff_acts
 from shared.domain.catalogue import KINDS, PROJECTIONS
@@ -42,8 +44,9 @@ Wrap = Callable[[Carrier], Carrier]
 
 
 def open_database(home: Home, *, pages_max: int | None = None) -> Database:
-    """Open the home's database with the tables of log and views."""
-    return Database.open(home.database_file, LOG_TABLES, VIEWS, BOOKMARKS, pages_max=pages_max)
+    """Open the home's database with the tables of log, views and the API's answers."""
+    tables = (LOG_TABLES, VIEWS, BOOKMARKS, ANSWERS)
+    return Database.open(home.database_file, *tables, pages_max=pages_max)
 
 
 def surroundings(home: Home, settings: Settings) -> Surroundings:
@@ -129,9 +132,10 @@ async def serving(
         # Which names lead here may be many (a proxy, several cards): the list is checked only
         # where the operator gave one.
         route = LinkRoute(identity, node.links.keys_of, node.links.serve, settings.addresses)
-        app = make_app(node, link=route.handle, surface=surface, accounts=Accounts(home))
+        api = Api(home)
+        app = make_app(node, link=route.handle, surface=surface, accounts=Accounts(home), api=api)
         address = await _listen(stack, app, route, settings)
-        control = ControlServer(node, home.control_file, staff_acts(app[STAFF]))
+        control = ControlServer(node, home.control_file, staff_acts(app[STAFF]) | api.acts())
         await control.start()
         stack.push_async_callback(control.close)
         carrier = WebSocketCarrier(identity, node.links.keys_of, _client_tls(settings))

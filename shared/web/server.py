@@ -61,6 +61,9 @@ STAFF: Final = web.AppKey("staff", Staff)
 _MACHINES: Final = frozenset({"/link", "/join"})
 """What other nodes use: no form, and no page where it goes wrong."""
 
+_PROGRAMS: Final = "/api/v1/"
+"""What programs use: no form either. It asks for a token or for JSON, which no form can send."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -79,6 +82,7 @@ def make_app(
     link: Handler,
     surface: Surface | None = None,
     accounts: Accounts | None = None,
+    api: Surface | None = None,
 ) -> web.Application:
     """Return the web server of ``node``.
 
@@ -87,14 +91,16 @@ def make_app(
         link: Takes ``GET /link`` of the nodes below; a carrier's, which this layer does not know.
         surface: The pages of its tier; without them it has the public ones only.
         accounts: Who can log in; nobody without.
+        api: What programs use; it answers all addresses below its own.
     """
-    site = Site(node, [surface.package] if surface else [], accounts)
+    surfaces = [one for one in (surface, api) if one is not None]
+    site = Site(node, [one.package for one in surfaces], accounts)
     server = _Server(node, site)
     app = web.Application(middlewares=[server.guard], client_max_size=FORM_BYTES_MAX)
     app[STAFF] = site.staff
     app.on_response_prepare.append(secure)
     app.on_shutdown.append(server.live.close)
-    own = tuple(surface.routes(site)) if surface else ()
+    own = [route for one in surfaces for route in one.routes(site)]
     taken = {(route.method, route.path) for route in own}
     rest = (route for route in server.routes(link) if (route.method, route.path) not in taken)
     app.router.add_routes([*own, *rest])
@@ -180,7 +186,7 @@ class _Server:
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Take forms from our own pages; say what goes wrong in words, without a traceback."""
         try:
-            if request.method == hdrs.METH_POST and request.path not in _MACHINES:
+            if request.method == hdrs.METH_POST and not _is_no_form(request.path):
                 check_origin(request)
             return await handler(request)
         except web.HTTPRedirection:
@@ -194,6 +200,10 @@ class _Server:
         except Exception:
             logger.exception("a request failed", path=request.path)
             return self._public.trouble(request, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _is_no_form(path: str) -> bool:
+    return path in _MACHINES or path.startswith(_PROGRAMS)
 
 
 def _line(text: str, status: HTTPStatus) -> web.Response:

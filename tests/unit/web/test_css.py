@@ -7,7 +7,7 @@ from shared.web import server
 
 WEB = Path(server.__file__).parent
 ROOT = WEB.parents[1]
-TEMPLATES = [path for part in ("shared/web", "shared/app/desk", "village")
+TEMPLATES = [path for part in ("shared/web", "shared/app/desk", "shared/app/api", "village")
              for path in sorted((ROOT / part / "templates").glob("*.html"))]  # fmt: skip
 SHEET = re.sub(r"/\*.*?\*/", "", (WEB / "static" / "sanji.css").read_text("utf-8"), flags=re.DOTALL)
 MODULE = re.compile(r'<script type="module" src="/static/\w+\.js"></script>')

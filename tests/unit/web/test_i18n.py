@@ -15,7 +15,7 @@ from shared.web import i18n
 from shared.web.i18n import Catalogue
 
 ROOT = Path(i18n.__file__).parents[2]
-PACKAGES = [part for part in ("shared/web", "shared/app/desk", "village")
+PACKAGES = [part for part in ("shared/web", "shared/app/desk", "shared/app/api", "village")
             if (ROOT / part / "locale").exists()]  # fmt: skip
 each = pytest.mark.parametrize("package", PACKAGES)
 CALLS = {"say", "say_count", "later"}

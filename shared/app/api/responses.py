@@ -1,0 +1,172 @@
+"""What a program is told of notices and of the node.
+
+Times are Unix ms UTC, by the clock of whoever claims them.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from shared.app.api.problem import Problem
+from shared.domain.notices.kinds import Category, Stream
+from shared.domain.notices.rules import NoticeState
+from shared.web.i18n import later
+
+Tier = Literal["district", "town", "village"]
+
+
+class Version(BaseModel):
+    """What a notice said from some record on."""
+
+    rid: str
+    at_ms: int
+    title: str
+    text: str
+    reason: str | None
+
+
+class Notice(BaseModel):
+    """A notice as it stands now."""
+
+    rid: str
+    author: str = Field(description=later("谁发的，区划代码。"))
+    author_label: str
+    level: Tier
+    audience: str = Field(description=later("发给谁：^ 往上，CODE 一个单位，CODE* 连它下面的。"))
+    stream: Stream
+    category: Category
+    urgent: bool
+    title: str
+    text: str = Field(description=later("Markdown；撤回后是空的。"))
+    state: NoticeState
+    reason: str | None = Field(description=later("最后一次更正或撤回的原因。"))
+    published_ms: int
+    changed_ms: int | None
+    effective_ms: int | None
+    expires_ms: int | None
+
+
+class NoticeWhole(Notice):
+    """A notice with all that it has said."""
+
+    versions: list[Version]
+
+
+class Notices(BaseModel):
+    """A part of the list of notices."""
+
+    items: list[Notice]
+    next: str | None = Field(description=later("下一页的 before；没有下一页就是 null。"))
+
+
+class Written(BaseModel):
+    """A record that is signed and on the disk."""
+
+    rid: str
+    kind: str
+    audience: str
+    seq: int = Field(description=later("在它那一列里排第几，从 0 起。"))
+
+
+class WrittenResult(BaseModel):
+    """What became of one notice of a batch: the record, or the problem."""
+
+    status: int
+    written: Written | None = None
+    problem: Problem | None = None
+
+
+class WrittenResults(BaseModel):
+    """What became of each, in the order of the request."""
+
+    results: list[WrittenResult]
+
+
+class Holder(BaseModel):
+    """A node that has signed that it holds a notice."""
+
+    division: str
+    label: str
+    level: Tier | None
+    since_ms: int
+
+
+class Waiting(BaseModel):
+    """A node that shall have it and has not said so yet."""
+
+    division: str
+    label: str
+    level: Tier
+
+
+class Delivery(BaseModel):
+    """Who holds a notice, by the holders' own signed word."""
+
+    rid: str
+    holders: list[Holder]
+    waiting: list[Waiting]
+
+
+class Division(BaseModel):
+    """A node of the district."""
+
+    code: str
+    label: str
+    level: Tier
+    parent: str | None
+    signing_key: str = Field(description=later("它签名的公钥，十六进制。"))
+    certificate: str = Field(description=later("证明这一点的记录号。"))
+
+
+class Divisions(BaseModel):
+    """All that are certified, by code."""
+
+    items: list[Division]
+
+
+class Head(BaseModel):
+    """How far a feed is held."""
+
+    feed: str
+    count: int
+    rid: str
+    stopped: bool
+
+
+class Link(BaseModel):
+    """How it stands with a neighbour."""
+
+    peer: str
+    connected_since_ms: int | None
+    heard_ms: int | None
+    in_flight: int
+    backlog: int = Field(description=later("还有多少条没送到。"))
+    bad_frames: int
+    trouble: str
+
+
+class Quarantined(BaseModel):
+    """A frame that was refused."""
+
+    at_ms: int
+    peer: str
+    reason: str
+    bytes: int
+
+
+class Status(BaseModel):
+    """What the node holds, to whom it talks, what waits."""
+
+    division: str
+    label: str
+    level: Tier
+    anchor: str
+    epoch: str
+    certified: bool
+    doubt: bool
+    records: int
+    heads: list[Head]
+    links: list[Link]
+    custody: int
+    counters: dict[str, int]
+    quarantine: list[Quarantined]
