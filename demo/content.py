@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Notice(NamedTuple):
@@ -16,6 +16,7 @@ class Notice(NamedTuple):
         urgent: It goes ahead of everything.
         corrected: Reason of a correction; empty for none.
         withdrawn: Reason of a withdrawal; empty for none.
+        days: After how many days it expires; 0 = never.
     """
 
     by: str
@@ -25,6 +26,7 @@ class Notice(NamedTuple):
     urgent: bool = False
     corrected: str = ""
     withdrawn: str = ""
+    days: int = 0
 
 
 class Voice(NamedTuple):
@@ -47,8 +49,54 @@ class Voice(NamedTuple):
     score: str = ""
 
 
+class Saying(NamedTuple):
+    """One thing that may be said again and again.
+
+    Attributes:
+        kind: ask, suggest, complain or help.
+        topic: One of the kinds' topics.
+        text: What is said.
+    """
+
+    kind: str
+    topic: str
+    text: str
+
+
+class Talk(NamedTuple):
+    """What people go on to say and publish while the demo runs.
+
+    Attributes:
+        voices: At kiosks.
+        notices: Title and text.
+        urgent: The same, for everybody at once.
+        answers: Of the towns.
+    """
+
+    voices: list[Saying]
+    notices: list[tuple[str, str]]
+    urgent: list[tuple[str, str]]
+    answers: list[str]
+
+
+def read_talk() -> Talk:
+    """Return what is said while the demo runs."""
+    told = _read()["talk"]
+    return Talk(
+        [Saying(*one) for one in told["voices"]],
+        [(title, text) for title, text in told["notices"]],
+        [(title, text) for title, text in told["urgent"]],
+        told["answers"],
+    )
+
+
 def read_content() -> tuple[list[Notice], list[Voice]]:
-    """Return all of it, in order."""
-    text = (Path(__file__).parent / "data" / "content.json").read_text("utf-8")
-    told = json.loads(text)
+    """Return all that is there from the first start on, in order."""
+    told = _read()
     return [Notice(**one) for one in told["notices"]], [Voice(**one) for one in told["voices"]]
+
+
+def _read() -> dict[str, Any]:
+    text = (Path(__file__).parent / "data" / "content.json").read_text("utf-8")
+    told: dict[str, Any] = json.loads(text)
+    return told

@@ -18,10 +18,14 @@ from random import Random
 from typing import Any, Final
 
 from broker.cable import Cable
+from demo.frames import Carried
 from district.pages import Office
+from shared.app.acts import ACTS
 from shared.app.compose import serving
 from shared.app.membership import init_district, join
-from shared.errors import InvalidError, SanjiError
+from shared.domain.notices.kinds import PUBLISHED
+from shared.errors import InvalidError, NotFoundError, SanjiError
+from shared.node.author import Draft
 from shared.node.home import Home
 from shared.node.node import Node
 from shared.node.settings import load_settings
@@ -35,6 +39,8 @@ FILES_WANTED: Final = 8192
 
 STOP_SECONDS_MAX: Final = 12.0
 ADDRESS_SECONDS_MAX: Final = 5.0
+FLOOD_AT_ONCE: Final = 64
+"""Voices that one node takes down at a time: the author signs and flushes them together."""
 
 FAULTS: Final = frozenset(
     {"cut", "loss", "duplicate", "alter", "delay_seconds", "throttle_bytes_per_second"}
@@ -58,18 +64,22 @@ class _Hosted:
         task: Its life, from opening to closing.
         stopping: Set to end it.
         cable: Around its uplink.
+        carried: What went through it.
+        node: Once it serves.
     """
 
     task: asyncio.Task[None]
     stopping: asyncio.Event
     cable: Cable
+    carried: Carried
+    node: Node | None = None
 
 
 def run(pipe: Connection, log_file: Path) -> None:
     """Host nodes until the pipe says stop or breaks; the entry point of the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the story stops us in order
     _write_to(log_file)
-    _raise_file_limit()
+    raise_file_limit()
     asyncio.run(_Host(pipe).work())
 
 
@@ -81,7 +91,8 @@ def _write_to(log_file: Path) -> None:
     os.close(descriptor)
 
 
-def _raise_file_limit() -> None:
+def raise_file_limit() -> None:
+    """Let this process open as many files as the demo may need, as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES_WANTED if hard == resource.RLIM_INFINITY else min(FILES_WANTED, hard)
     if soft < wanted:
@@ -102,6 +113,9 @@ class _Host:
             "serve": self._serve,
             "cable": self._cable,
             "counters": self._counters,
+            "carried": self._carried,
+            "publish_until": self._publish_until,
+            "flood": self._flood,
         }
 
     async def work(self) -> None:
@@ -160,12 +174,14 @@ class _Host:
         place = Home(Path(home))
         code = place.identity().division
         stopping = asyncio.Event()
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        ready: asyncio.Future[Node] = asyncio.get_running_loop().create_future()
         # Seeded, so that a bad line is as bad in the next run.
-        cable = Cable(Random(code))  # noqa: S311 - chance that protects nothing
+        carried = Carried()
+        cable = Cable(Random(code), on_frame=carried.note)  # noqa: S311 - it protects nothing
         life = self._live(place, given, cable, stopping, ready)
-        self._nodes[code] = _Hosted(asyncio.create_task(life), stopping, cable)
-        await ready
+        hosted = _Hosted(asyncio.create_task(life), stopping, cable, carried)
+        self._nodes[code] = hosted
+        hosted.node = await ready
 
     async def _live(
         self,
@@ -173,7 +189,7 @@ class _Host:
         given: dict[str, Any],
         cable: Cable,
         stopping: asyncio.Event,
-        ready: asyncio.Future[None],
+        ready: asyncio.Future[Node],
     ) -> None:
         """Be one node: opened and closed in one task, as its TaskGroup wants it."""
         try:
@@ -181,7 +197,7 @@ class _Host:
             surface = SURFACES[home.identity().level]()
             async with serving(home, settings, wrap=cable.carrier, surface=surface) as node:
                 await _addressed(node)
-                ready.set_result(None)
+                ready.set_result(node)
                 await stopping.wait()
         except Exception as error:  # noqa: BLE001 - a dead node must not look like a slow one
             traceback.print_exc()
@@ -203,6 +219,49 @@ class _Host:
     async def _counters(self, code: str) -> dict[str, int]:
         """Return how many frames of that line met which fate."""
         return {fate.value: count for fate, count in self._nodes[code].cable.counters.items()}
+
+    async def _carried(self) -> dict[str, list[int]]:
+        """Return what each line of this process has carried: up, down, other."""
+        lines = {code: hosted.carried for code, hosted in self._nodes.items()}
+        return {code: [one.up, one.down, one.other] for code, one in lines.items()}
+
+    async def _publish_until(self, code: str, title: str, text: str, days: int) -> dict[str, str]:
+        """Publish a notice that expires; the act takes no such day."""
+        node = self._node(code)
+        body = {
+            "stream": "government", "category": "public_interest", "title": title, "text": text,
+            "expires_ms": node.clock.wall_ms() + days * 86_400_000,
+        }  # fmt: skip
+        written = await node.author.submit(Draft(PUBLISHED, code + "*", body))
+        return {"rid": written.record.rid.hex()}
+
+    async def _flood(self, code: str, texts: list[str], count: int) -> None:
+        """Let people say something ``count`` times; returns as soon as it has begun.
+
+        Ten thousand sockets would measure sockets: these go straight to the act.
+        """
+        node = self._node(code)
+        numbers = iter(range(count))
+
+        async def some() -> None:
+            for number in numbers:
+                text = f"{texts[number % len(texts)]}（{number + 1}）"
+                await ACTS["file"](node, lambda _done, _total: None, kind="ask", text=text)
+
+        async def everything() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(FLOOD_AT_ONCE):
+                    tasks.create_task(some())
+
+        task = asyncio.create_task(everything())
+        self._orders.add(task)
+        task.add_done_callback(self._orders.discard)
+
+    def _node(self, code: str) -> Node:
+        hosted = self._nodes.get(code)
+        if hosted is None or hosted.node is None:
+            raise NotFoundError(f"{code} does not serve here.")
+        return hosted.node
 
 
 def first_of(error: Exception) -> Exception:

@@ -6,7 +6,7 @@ the nodes promise is written down outside them, at the moment they promise it.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -65,7 +65,11 @@ class Stage:
     """
 
     def __init__(
-        self, district: District, folder: Path, ports: Sequence[int] | None = None
+        self,
+        district: District,
+        folder: Path,
+        ports: Sequence[int] | None = None,
+        pace: Mapping[str, Any] = PACE,
     ) -> None:
         """Prepare ``folder``; nothing runs yet.
 
@@ -73,6 +77,7 @@ class Stage:
             district: The divisions.
             folder: Where everything is written.
             ports: One a node, where they are known from before; else free ones are looked for.
+            pace: Settings of all nodes.
 
         Raises:
             InvalidError: the folder's name is too long for the control sockets.
@@ -80,9 +85,10 @@ class Stage:
         """
         self.district = district
         self.folder = folder
+        self._pace = pace
         longest = max(division.code for division in district.everybody)
         if len(bytes(self.home(longest).control_file)) > SOCKET_PATH_BYTES_MAX:
-            raise InvalidError(f"{folder} is too long a path.", advice="Set a shorter STORY_DIR.")
+            raise InvalidError(f"{folder} is too long a path.", advice="Choose a shorter one.")
         ports = ports or free_ports(len(district.everybody))
         self.ports = dict(zip((d.code for d in district.everybody), ports, strict=True))
         (folder / "logs").mkdir(exist_ok=True)
@@ -114,9 +120,54 @@ class Stage:
 
     async def serve(self, division: Division) -> None:
         """Let the node of ``division`` serve."""
-        given = {**PACE, **HERE, "listen_port": self.ports[division.code]}
+        given = {**self._pace, **HERE, "listen_port": self.ports[division.code]}
         home = str(self.home(division.code).path)
         await self.process(division).order("serve", home=home, given=given)
+
+    async def kill(self, division: Division) -> None:
+        """End the process that hosts ``division`` by SIGKILL."""
+        await self.process(division).kill()
+
+    def beside(self, division: Division) -> tuple[Division, ...]:
+        """Return who lives in the same process as ``division``, itself included."""
+        name = self.process_name(division)
+        return tuple(one for one in self.district.everybody if self.process_name(one) == name)
+
+    def gone(self) -> tuple[Division, ...]:
+        """Return one division of each process that has ended."""
+        processes = self.supervisor.processes
+        first = {self.process_name(one): one for one in reversed(self.district.everybody)}
+        return tuple(one for name, one in first.items() if not processes[name].alive)
+
+    async def revive(self, division: Division) -> None:
+        """Start the process of ``division`` again, and let all who live there serve."""
+        await self.supervisor.start(self.process_name(division))
+        await asyncio.gather(*(self.serve(one) for one in self.beside(division)))
+
+    async def flood(self, division: Division, texts: Sequence[str], count: int) -> None:
+        """Let people at ``division`` say something ``count`` times; returns once it has begun."""
+        await self.process(division).order(
+            "flood", code=division.code, texts=list(texts), count=count
+        )
+
+    async def publish_until(self, division: Division, title: str, text: str, days: int) -> None:
+        """Let ``division`` publish a notice that expires after ``days``."""
+        await self.process(division).order(
+            "publish_until", code=division.code, title=title, text=text, days=days
+        )
+
+    async def carried(self) -> dict[str, list[int]]:
+        """Return what each line has carried since its process started: up, down, other."""
+        processes = [one for one in self.supervisor.processes.values() if one.alive]
+        told = await asyncio.gather(
+            *(process.order("carried") for process in processes), return_exceptions=True
+        )
+        return {
+            code: counts
+            for lines in told
+            if not isinstance(lines, BaseException)
+            for code, counts in lines.items()
+        }
 
     async def cable(self, division: Division, **faults: float) -> None:
         """Set faults of the line between ``division`` and its parent."""

@@ -88,6 +88,11 @@ class HostProcess:
         finally:
             self._waiting.pop(number, None)
 
+    @property
+    def alive(self) -> bool:
+        """True while the process runs."""
+        return self.process.is_alive()
+
     async def kill(self) -> None:
         """End the process by SIGKILL, as a power cut would; returns once it is gone."""
         self._expected = True
@@ -213,7 +218,8 @@ def free_ports(count: int, base: int | None = None) -> range:
         block = range(first, first + count)
         if block.stop > PORT_MAX:
             break
-        taken = next((port for port in block if not _is_free(port)), None)
+        # The last one that is taken: a whole district may listen there, a port beside the other.
+        taken = next((port for port in reversed(block) if not _is_free(port)), None)
         if taken is None:
             return block
         first = taken + 1

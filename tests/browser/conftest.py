@@ -13,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from broker.cable import Cable
+from demo.frames import Carried
 from demo.supervisor import free_ports
 from demo.trace import act, is_head, until
 from district.pages import Office
@@ -43,6 +44,7 @@ class World:
         homes: Their homes.
         ports: Where their pages are.
         cable: The line of the village.
+        carried: What it carried.
         cases: What was filed: receipt and secret.
         notices: rids of what was published, by title.
     """
@@ -51,6 +53,7 @@ class World:
     homes: dict[str, Home]
     ports: dict[str, int]
     cable: Cable
+    carried: Carried
     cases: list[dict[str, Any]]
     notices: dict[str, str]
 
@@ -73,7 +76,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     root = tmp_path_factory.mktemp("w")
     block = free_ports(len(SURFACES), 23400 + 100 * _worker())
     homes = {code: Home(root / code) for code in SURFACES}
-    made = World({}, homes, dict(zip(SURFACES, block, strict=True)), Cable(Random(1)), [], {})
+    carried = Carried()
+    cable = Cable(Random(1), on_frame=carried.note)
+    made = World({}, homes, dict(zip(SURFACES, block, strict=True)), cable, carried, [], {})
     async with AsyncExitStack() as stack:
         await init_district(homes[DISTRICT], DISTRICT, "杜集区")
         await _serve(stack, made, DISTRICT)

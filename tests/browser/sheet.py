@@ -6,15 +6,19 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.browser.test_pages import SHEETS, SIZES
+from tests.browser.test_pages import SHEETS, SIZES, Sheet
 
 FOLDER: Final = Path("docs/screens")
+CONTROL: Final = (
+    Sheet("control-light", "", "/", "desk", "11-control"),
+    Sheet("control-dark", "", "/", "desk", "11-control-dark"),
+)
 
 
 def main() -> int:
     """Photograph, then write the list."""
     around = os.environ | {"SANJI_SCREENS": str(FOLDER)}
-    tests = ["tests/browser/test_pages.py", "-q", "-k", "test_a_page_stands"]
+    tests = ["tests/browser", "-q", "-k", "test_a_page_stands or test_it_stands"]
     done = subprocess.run([sys.executable, "-m", "pytest", *tests], env=around, check=False)
     lines = [
         "# What people see",
@@ -22,7 +26,7 @@ def main() -> int:
         "Photographed by the tests in Chromium, each at the size of its drawing; `make screens`.",
         "",
     ]
-    for sheet in SHEETS:
+    for sheet in (*SHEETS, *CONTROL):
         width, height = SIZES[sheet.size]
         after = f", after the drawing `{sheet.drawing}`" if sheet.drawing else ""
         lines += [

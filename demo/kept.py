@@ -1,0 +1,132 @@
+"""What the demo keeps from start to start, and whether it can go on with it."""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.schema import CreateTable
+
+from demo.supervisor import free_ports
+from shared.app.api.remembered import ANSWERS
+from shared.domain.tables import VIEWS
+from shared.errors import InvalidError, RefusedError, StorageError, UnavailableError
+from shared.log.store import SCHEMA
+from shared.log.tables import LOG_TABLES
+from shared.node.views import BOOKMARKS
+
+MARK: Final = "demo.json"
+"""Stands in a folder once its district is whole."""
+LOCK: Final = "lock"
+RESET: Final = "Run `make demo-reset` and start again."
+
+
+def tables() -> str:
+    """Return a digest of all tables of a node: another one means that old data cannot be read."""
+    metadata = (LOG_TABLES, VIEWS, BOOKMARKS, ANSWERS)
+    made = (str(CreateTable(table)) for tables in metadata for table in tables.sorted_tables)
+    return hashlib.sha256("".join((str(SCHEMA), *made)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What stands in the mark.
+
+    Attributes:
+        port: The first of the block; the nodes know each other's.
+        tables: See ``tables``.
+    """
+
+    port: int
+    tables: str = ""
+
+    def save(self, folder: Path) -> None:
+        """Say that the district in ``folder`` is whole."""
+        value = asdict(Kept(self.port, tables()))
+        (folder / MARK).write_text(json.dumps(value) + "\n", "utf-8")
+
+    def ports(self, count: int) -> range:
+        """Return the ports of the district.
+
+        Raises:
+            RefusedError: somebody else listens there now.
+        """
+        with suppress(UnavailableError):
+            block = free_ports(count, self.port)
+            if block.start == self.port:
+                return block
+        raise RefusedError(
+            f"the ports from {self.port} on, which this district uses, are taken.",
+            advice="Stop what listens there, or run `make demo-reset`.",
+        )
+
+
+@contextmanager
+def prepared(folder: Path) -> Iterator[Kept | None]:
+    """Hold the folder, made if need be; tell what district is in it, None before a first start.
+
+    Raises:
+        RefusedError: another demo runs there.
+        StorageError: what is there cannot be used.
+        InvalidError: the folder cannot be made.
+    """
+    kept = _read(folder)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        held = (folder / LOCK).open("a")
+    except OSError as error:
+        raise InvalidError(f"{folder} cannot be used: {error.strerror}.") from error
+    with held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RefusedError(
+                f"another demo runs in {folder}.", advice="Stop it, or set DEMO_DIR."
+            ) from None
+        yield kept
+
+
+def _read(folder: Path) -> Kept | None:
+    try:
+        kept = Kept(**json.loads((folder / MARK).read_text("utf-8")))
+    except FileNotFoundError:
+        if _holds(folder, "nodes"):
+            raise StorageError(
+                f"{folder} is not whole: its first start was broken off.", advice=RESET
+            ) from None
+        if folder.exists() and any(one.name not in {LOCK, "logs"} for one in folder.iterdir()):
+            raise RefusedError(f"{folder} holds something else.", advice="Set DEMO_DIR.") from None
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise StorageError(f"{folder / MARK} cannot be read.", advice=RESET) from error
+    if kept.tables != tables():
+        raise StorageError(f"{folder} was made by another version.", advice=RESET)
+    return kept
+
+
+def _holds(folder: Path, name: str) -> bool:
+    return (folder / name).exists()
+
+
+def reset(folder: Path) -> None:
+    """Throw the district away.
+
+    Raises:
+        RefusedError: the folder holds something else, or a demo runs there.
+    """
+    if not folder.exists():
+        return
+    ours = _holds(folder, "nodes") or _holds(folder, MARK) or _holds(folder, LOCK)
+    if not ours and any(folder.iterdir()):
+        raise RefusedError(f"{folder} holds something else.", advice="Set DEMO_DIR.")
+    with (folder / LOCK).open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RefusedError(f"a demo runs in {folder}.", advice="Stop it first.") from None
+        shutil.rmtree(folder, ignore_errors=True)
