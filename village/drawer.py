@@ -26,12 +26,10 @@ class Slip:
     Attributes:
         receipt: The number with its label.
         secret: In groups; empty where only the number is known.
-        fresh: True for what was just filed here.
     """
 
     receipt: str
     secret: str = ""
-    fresh: bool = False
 
     def __repr__(self) -> str:
         """Keep the secret out of logs and tracebacks."""

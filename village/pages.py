@@ -6,19 +6,19 @@ of it needs the line: a village is whole.
 
 import asyncio
 from collections.abc import Iterable
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import web
 
-from shared.app.acts import ACTS
+from shared.app.acts import perform_for_page
 from shared.domain.cases import view as cases
 from shared.domain.cases.clocks import Limit, handling
 from shared.domain.cases.rules import ACCUSE, CONCERNS
 from shared.domain.notices import view as notices
 from shared.errors import InvalidError, NotFoundError, RefusedError, SanjiError
-from shared.web.cards import card_of
+from shared.web.cards import cards_of
+from shared.web.case_words import SCORES, TOPICS
 from shared.web.i18n import Words, later
 from shared.web.site import Site
 from shared.web.slip import qr, read_slip, slip_text
@@ -30,16 +30,16 @@ HOME_NOTICES: Final = 2
 
 PAPERS: Final = ("58", "a4")
 
-TOPICS: Final = {
-    "roads": (later("路和路灯"), "lamp"),
-    "water": (later("水和电"), "water"),
-    "health": (later("看病医保"), "cross"),
-    "welfare": (later("低保补助"), "coin"),
-    "land": (later("田地房屋"), "land"),
-    "school": (later("孩子上学"), "school"),
-    "waste": (later("环境卫生"), "bin"),
-    "safety": (later("安全治安"), "guard"),
-    "other": (later("别的事"), "more"),
+TOPIC_ICONS: Final = {
+    "roads": "lamp",
+    "water": "water",
+    "health": "cross",
+    "welfare": "coin",
+    "land": "land",
+    "school": "school",
+    "waste": "bin",
+    "safety": "guard",
+    "other": "more",
 }
 KINDS: Final = {
     "help": later("请帮忙"),
@@ -47,10 +47,10 @@ KINDS: Final = {
     "suggest": later("提建议"),
     "complain": later("提意见"),
 }
-SCORES: Final = {
-    "satisfied": (later("满意"), later("办好了"), "face1"),
-    "fair": (later("基本满意"), later("差一点"), "face2"),
-    "unsatisfied": (later("不满意"), later("没办好"), "face3"),
+FACES: Final = {
+    "satisfied": (later("办好了"), "face1"),
+    "fair": (later("差一点"), "face2"),
+    "unsatisfied": (later("没办好"), "face3"),
 }
 OUTCOMES: Final = {
     "settled": later("办好了"),
@@ -58,10 +58,6 @@ OUTCOMES: Final = {
     "passed_on": later("转给别处办"),
     "declined": later("办不了"),
 }
-
-
-def _nothing(_done: int, _total: int) -> None:
-    """No page shows the progress of so short an act."""
 
 
 class Kiosk:
@@ -96,7 +92,7 @@ class Kiosk:
         )
 
     async def _act(self, name: str, **given: Any) -> dict[str, Any]:
-        return await ACTS[name](self._site.node, _nothing, **given)
+        return await perform_for_page(self._site.node, name, **given)
 
     # --- first pages -----------------------------------------------------------------------------
 
@@ -104,17 +100,20 @@ class Kiosk:
         """Show what can be done here, urgent notices on top."""
         site, words = self._site, self._site.words(request)
         now_ms = site.node.clock.wall_ms()
-        urgent = await site.query(partial(notices.urgent, limit=1, now_ms=now_ms), words)
-        newest = await site.query(partial(notices.page, limit=HOME_NOTICES + 1), words)
+        urgent, newest, stages, count = await site.query(
+            lambda conn: (
+                notices.urgent(conn, 1, now_ms), notices.page(conn, HOME_NOTICES + 1),
+                cases.counts(conn), notices.count(conn),
+            ),
+            words,
+        )  # fmt: skip
         on_top = {row.rid for row in urgent}
         rest = [row for row in newest if row.rid not in on_top and row.state != "withdrawn"]
-        stages = await site.query(cases.counts, words)
         waiting = site.node.links.backlog(site.node.identity.parent or "")
         return site.page(
             request, "home.html",
-            urgent=[card_of(site, row, words) for row in urgent],
-            newest=[card_of(site, row, words) for row in rest[:HOME_NOTICES]],
-            notices=await site.query(notices.count, words),
+            urgent=await cards_of(site, urgent, words),
+            newest=await cards_of(site, rest[:HOME_NOTICES], words), notices=count,
             filed=sum(stages.values()), answered=stages.get("answered", 0) + stages.get("rated", 0),
             offline=not self._is_linked(), waiting=waiting,
         )  # fmt: skip
@@ -132,12 +131,14 @@ class Kiosk:
         """Show the board: the newest notices, one after the other."""
         site, words = self._site, self._site.words(request)
         now_ms = site.node.clock.wall_ms()
-        urgent = await site.query(
-            partial(notices.urgent, limit=BOARD_NOTICES, now_ms=now_ms), words
-        )
-        newest = await site.query(partial(notices.page, limit=BOARD_NOTICES), words)
+        urgent, newest = await site.query(
+            lambda conn: (
+                notices.urgent(conn, BOARD_NOTICES, now_ms), notices.page(conn, BOARD_NOTICES),
+            ),
+            words,
+        )  # fmt: skip
         rows = {row.rid: row for row in (*urgent, *newest) if row.state != "withdrawn"}
-        cards = [card_of(site, row, words) for row in list(rows.values())[:BOARD_NOTICES]]
+        cards = await cards_of(site, list(rows.values())[:BOARD_NOTICES], words)
         return site.page(request, "board.html", cards=cards)
 
     async def help(self, request: web.Request) -> web.Response:
@@ -152,7 +153,7 @@ class Kiosk:
 
     async def choose(self, request: web.Request) -> web.Response:
         """Ask what it is about."""
-        return self._site.page(request, "file_topic.html", topics=TOPICS)
+        return self._site.page(request, "file_topic.html", topics=TOPICS, icons=TOPIC_ICONS)
 
     async def form(self, request: web.Request) -> web.Response:
         """Ask what it is."""
@@ -163,8 +164,9 @@ class Kiosk:
         error: str = "", status: HTTPStatus = HTTPStatus.OK,
     ) -> web.Response:  # fmt: skip
         return self._site.page(
-            request, "file_form.html", status, topic=topic, topics=TOPICS, kinds=KINDS,
-            typed=typed or {"kind": "help", "text": "", "place": ""}, error=error,
+            request, "file_form.html", status, topic=topic, topics=TOPICS, icons=TOPIC_ICONS,
+            kinds=KINDS, error=error,
+            typed=typed or {"kind": "help", "text": "", "place": ""},
         )  # fmt: skip
 
     async def file(self, request: web.Request) -> web.Response:
@@ -187,7 +189,7 @@ class Kiosk:
         except SanjiError as refused:
             why = words.say("没有交上：{why} 您写的还在下面。", why=str(refused))
             return self._form(request, topic, typed, why, HTTPStatus.BAD_REQUEST)
-        slip = self._drawer.put(Slip(told["receipt"], told["secret"], fresh=True))
+        slip = self._drawer.put(Slip(told["receipt"], told["secret"]))
         raise web.HTTPSeeOther(f"/receipt/{slip}")
 
     async def receipt(self, request: web.Request) -> web.Response:
@@ -249,7 +251,7 @@ class Kiosk:
         may_rate = told["author"] == self._site.node.identity.division
         return self._site.page(
             request, "case.html", slip=slip, slip_name=name, case=told, answers=answers,
-            scores=SCORES, outcomes=OUTCOMES, topics=TOPICS, kinds=KINDS, error=error,
+            scores=SCORES, faces=FACES, outcomes=OUTCOMES, topics=TOPICS, kinds=KINDS, error=error,
             may_rate=bool(slip.secret) and may_rate and told["stage"] == "answered",
             **self._where(told, words),
         )  # fmt: skip

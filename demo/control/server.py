@@ -19,8 +19,8 @@ from demo.control.room import Room
 from demo.control.telling import changed
 from demo.control.traffic import RATE_MAX
 from demo.district import Division
-from shared.app.desk.pages import DESKS
-from shared.app.desk.pages import ROLES as ROLE_NAMES
+from shared.app.desk.labels import DESKS
+from shared.app.desk.labels import ROLES as ROLE_NAMES
 from shared.errors import InvalidError, RefusedError, SanjiError
 from shared.node.accounts import ROLES
 from shared.record.feed import Level

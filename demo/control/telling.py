@@ -1,14 +1,14 @@
 """What the page is told once a second, in its reader's language; pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from demo.control.board import LinkSeen, Seen, State
 from demo.control.journal import Event
 from demo.district import District
+from shared.domain.china import in_china
 from shared.record.feed import Level
-from shared.web.i18n import CHINA, Words, later
+from shared.web.i18n import Words, later
 
 SHORT_FROM: Final = 1000
 """Counts from here on stand in thousands where there is room for three characters only."""
@@ -137,7 +137,8 @@ def _falls(link: LinkSeen, words: Words) -> str:
 
 def clock(at_ms: int) -> str:
     """Return the time of day in China, with seconds."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(CHINA).strftime("%H:%M:%S")
+    at = in_china(at_ms)
+    return at.strftime("%H:%M:%S") if at else ""
 
 
 def span(seconds: int, words: Words) -> str:

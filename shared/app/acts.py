@@ -324,3 +324,13 @@ ACTS: Final[dict[str, Act]] = {
     "status": tell_status,
 }
 """By the name of the command."""
+
+
+async def perform_for_page(node: Node, act: str, **given: Any) -> dict[str, Any]:
+    """Do an act for a page and let the views show it: the next page is about it.
+
+    Nobody watches the progress of so short an act.
+    """
+    told = await ACTS[act](node, lambda _done, _total: None, **given)
+    await _views(node).catch_up()
+    return told

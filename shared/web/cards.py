@@ -1,5 +1,7 @@
 """A notice as a page shows it: in a list, and alone."""
 
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,9 +48,7 @@ class Card:
         source: Which tier says it.
         category: In words.
         title: As it is, not markup.
-        body: Clean HTML.
-        lead: Its beginning in plain words; empty where it is over.
-        chars: Length of the body's words.
+        lead: Its beginning in plain words; empty where it is over or was not asked for.
         office: Label of the division that says it.
         date: When it was published.
         change: When it was last corrected or withdrawn, empty if never.
@@ -63,9 +63,7 @@ class Card:
     source: str
     category: str
     title: str
-    body: Markup
     lead: str
-    chars: int
     office: str
     date: str
     change: str
@@ -74,13 +72,21 @@ class Card:
     mark: str
 
 
-def card_of(site: Site, row: NoticeRow, words: Words) -> Card:
+async def cards_of(site: Site, rows: Iterable[NoticeRow], words: Words) -> list[Card]:
+    """Return notices as a list shows them, with how they begin.
+
+    Markdown takes its time; links and other readers must not wait for it.
+    """
+    return await asyncio.to_thread(
+        lambda: [card_of(site, row, words, lead=_lead(site, row)) for row in rows]
+    )
+
+
+def card_of(site: Site, row: NoticeRow, words: Words, lead: str = "") -> Card:
     """Return the notice in ``row`` as it stands now."""
     now_ms = site.node.clock.wall_ms()
     state = state_at(row.state, row.expires_ms, now_ms)
     over = state in {NoticeState.WITHDRAWN, NoticeState.EXPIRED}
-    body = site.text.html(row.text)
-    said = plain(body)
     coming = row.effective_ms is not None and row.effective_ms > now_ms and not over
     return Card(
         rid=row.rid.hex(),
@@ -89,9 +95,7 @@ def card_of(site: Site, row: NoticeRow, words: Words) -> Card:
         source=words.say(_FROM[row.level]),
         category=words.say(CATEGORIES.get(row.category, row.category)),
         title=row.title,
-        body=body,
-        lead="" if over else _lead(body, said),
-        chars=len(said),
+        lead="" if over else lead,
         office=site.label(row.author),
         date=words.moment(row.published_ms, now_ms),
         change="" if row.changed_ms is None else words.moment(row.changed_ms, now_ms),
@@ -101,10 +105,11 @@ def card_of(site: Site, row: NoticeRow, words: Words) -> Card:
     )
 
 
-def _lead(body: Markup, said: str) -> str:
+def _lead(site: Site, row: NoticeRow) -> str:
     """Return how a body begins: its first paragraph, if it has one, as far as there is room."""
+    body = site.text.html(row.text)
     first, paragraph, _ = body.partition(Markup("</p>"))
-    begins = plain(first) if paragraph else said
+    begins = plain(first if paragraph else body)
     return begins if len(begins) <= LEAD_CHARS else begins[:LEAD_CHARS] + "…"
 
 

@@ -7,7 +7,7 @@ a node starts. Nothing is compiled or generated beforehand: what is in the packa
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime
 from gettext import NullTranslations
 from importlib.resources import files
 from typing import Final
@@ -19,12 +19,11 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import Translations
 
+from shared.domain.china import in_china
+
 CHINESE: Final = "zh"
 ENGLISH: Final = "en"
 LANGUAGES: Final = (CHINESE, ENGLISH)
-
-CHINA: Final = timezone(timedelta(hours=8))
-"""All of China has one time, without summer time, since 1992: no time zone tables are needed."""
 
 _TAGS: Final = {CHINESE: "zh-CN", ENGLISH: "en"}
 _LOCALES: Final = {CHINESE: "zh_Hans_CN", ENGLISH: "en"}
@@ -107,7 +106,7 @@ class Words:
 
     def time(self, at_ms: int) -> str:
         """Return the time of day in China."""
-        at = _in_china(at_ms)
+        at = in_china(at_ms)
         return self.say("时间不明") if at is None else f"{at.hour}:{at.minute:02}"
 
     def moment(self, at_ms: int, now_ms: int) -> str:
@@ -116,7 +115,7 @@ class Words:
         Whoever writes a record claims its time (protocol 1.4): one beyond the calendar is said to
         be unknown, so that it cannot bring a page down.
         """
-        at, now = _in_china(at_ms), _in_china(now_ms)
+        at, now = in_china(at_ms), in_china(now_ms)
         if at is None or now is None:
             return self.say("日期不明")
         if at.date() == now.date():
@@ -125,7 +124,7 @@ class Words:
 
     def day(self, at_ms: int) -> str:
         """Return the day in China with its day of the week."""
-        at = _in_china(at_ms)
+        at = in_china(at_ms)
         return self.say("日期不明") if at is None else self._day(at, "MMMdEEEE")
 
     def _day(self, at: datetime, skeleton: str) -> str:
@@ -162,10 +161,3 @@ def _translations(language: str, packages: Sequence[str]) -> NullTranslations:
         own.add_fallback(found)
         found = own
     return found
-
-
-def _in_china(at_ms: int) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(CHINA)
-    except (OverflowError, ValueError, OSError):
-        return None

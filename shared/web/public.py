@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import Final
@@ -13,7 +13,7 @@ from shared.domain.notices import view
 from shared.domain.notices.view import NoticeRow
 from shared.domain.notices.words import QUERY_CHARS_MAX, query_of
 from shared.errors import InvalidError, NotFoundError
-from shared.web.cards import card_of
+from shared.web.cards import card_of, cards_of
 from shared.web.i18n import Words, later
 from shared.web.site import Site
 from shared.web.slip import qr
@@ -60,22 +60,21 @@ class PublicPages:
             view.page, limit=NOTICES_MAX + 1, stream=stream or None,
             before=_read_place(before, words) if before else None,
         )  # fmt: skip
-        rows = await site.query(query, words)
-        top = [] if before else await self._urgent(words, stream)
+        top_query = partial(
+            view.urgent, now_ms=site.node.clock.wall_ms(), limit=URGENT_MAX, stream=stream or None
+        )
+        rows, top = await site.query(
+            lambda conn: (query(conn), [] if before else top_query(conn)), words
+        )
         shown = rows[:NOTICES_MAX]
         on_top = {row.rid for row in top}
         rest = [row for row in shown if row.rid not in on_top]
         return site.page(
             request, "notices.html",
-            cards=[card_of(site, row, words) for row in (*top, *rest)],
-            before=before, stream=stream, streams=STREAMS,
+            cards=await cards_of(site, (*top, *rest), words),
+            before=before, stream=stream, streams=STREAMS, asked="", chars_max=QUERY_CHARS_MAX,
             older=_place(shown[-1]) if len(rows) > NOTICES_MAX else "",
         )  # fmt: skip
-
-    async def _urgent(self, words: Words, stream: str) -> Sequence[NoticeRow]:
-        now_ms = self._site.node.clock.wall_ms()
-        query = partial(view.urgent, now_ms=now_ms, limit=URGENT_MAX, stream=stream or None)
-        return await self._site.query(query, words)
 
     async def search(self, request: web.Request) -> web.Response:
         """Show the notices that hold all the words asked for, the newest first."""
@@ -89,7 +88,7 @@ class PublicPages:
         shown = rows[:NOTICES_MAX]
         return site.page(
             request, "search.html", asked=query.asked, chars_max=QUERY_CHARS_MAX, before=before,
-            cards=[card_of(site, row, words) for row in shown],
+            cards=await cards_of(site, shown, words),
             older=_place(shown[-1]) if len(rows) > NOTICES_MAX else "",
         )  # fmt: skip
 
@@ -103,7 +102,8 @@ class PublicPages:
         if row is None:
             raise NotFoundError(words.say("这台机器上没有这条通知。"))
         return site.page(
-            request, "notice.html", one=card_of(site, row, words), body=site.text.html(row.text, 2),
+            request, "notice.html", one=card_of(site, row, words),
+            body=await asyncio.to_thread(site.text.html, row.text, 2),
             qr=await asyncio.to_thread(qr, f"{request.scheme}://{request.host}/verify/{rid}"),
             held=words.moment(await self._stored_ms(row), site.node.clock.wall_ms()),
         )  # fmt: skip

@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 from sqlalchemy import Connection
 
 from shared.domain.cases import view as cases
-from shared.domain.cases.clocks import CHINA, Limit, handling
+from shared.domain.cases.clocks import Limit, day_of, handling
 from shared.domain.cases.view import CaseRow
 from shared.domain.custody import view as custody
 
@@ -49,26 +49,32 @@ class Entry:
     group: Group
 
 
-def load(conn: Connection, district: str, now_ms: int, show: Group | None) -> list[Entry]:
-    """Return the open cases that this node holds, or those of one later group, by due date.
+DONE: Final = frozenset({Group.ANSWERED, Group.RATED})
+"""Groups of cases that nobody has to answer any more."""
+
+
+def load(conn: Connection, district: str, now_ms: int, stage: str = "filed") -> list[Entry]:
+    """Return the cases of a stage that this node holds, by due date.
 
     Args:
         conn: A connection to the node's database.
         district: Code of the district, whose statement starts the clock.
         now_ms: Unix ms.
-        show: A group; None for all that are open.
+        stage: filed, answered or rated.
     """
-    stage = show.value if show in {Group.ANSWERED, Group.RATED} else "filed"
     rows = cases.page(conn, CASES_MAX, stage=stage)
-    entries = [entry_of(conn, row, district, now_ms) for row in rows]
-    if show is not None:
-        entries = [entry for entry in entries if entry.group is show]
-    return sorted(entries, key=_urgency)
+    return sorted(entries_of(conn, rows, district, now_ms), key=_urgency)
 
 
-def entry_of(conn: Connection, row: CaseRow, district: str, now_ms: int) -> Entry:
-    """Return one case with its clock."""
-    received = custody.held_since(conn, row.feed, row.seq)
+def entries_of(
+    conn: Connection, rows: Sequence[CaseRow], district: str, now_ms: int
+) -> list[Entry]:
+    """Return cases with their clocks."""
+    held = custody.held_since_each(conn, [(row.feed, row.seq) for row in rows])
+    return [_entry(row, held[row.feed, row.seq], district, now_ms) for row in rows]
+
+
+def _entry(row: CaseRow, received: dict[str, int], district: str, now_ms: int) -> Entry:
     since_ms = row.filed_ms if row.author == district else received.get(district)
     limit = None
     if since_ms is not None:
@@ -83,7 +89,7 @@ def _group(row: CaseRow, limit: Limit | None, now_ms: int) -> Group:
         return Group.ON_THE_WAY
     if limit.is_late:
         return Group.LATE
-    today = datetime.fromtimestamp(now_ms // 1000, UTC).astimezone(CHINA).date()
+    today = day_of(now_ms)
     if limit.due <= today:
         return Group.TODAY
     return Group.WEEK if limit.due <= today + timedelta(days=WEEK_DAYS) else Group.LATER

@@ -1,5 +1,6 @@
 """Who has received a notice, by the receivers' own signed word; and that as a drawing by rule."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -10,6 +11,7 @@ from shared.domain.custody import view as custody
 from shared.domain.notices.view import NoticeRow
 from shared.node.node import Node
 from shared.record.feed import Level, is_above
+from shared.trust.roster import Certificate
 
 COLUMNS: Final = 3
 """Towns side by side in the drawing."""
@@ -81,10 +83,14 @@ class Delivery:
         return [(t, one) for t in self.towns for one in t.villages if one.since_ms is None]
 
 
-def delivery_of(conn: Connection, row: NoticeRow, node: Node) -> Delivery:
-    """Return the delivery of the notice in ``row`` as far as this node knows."""
-    held = custody.held_since(conn, row.feed, row.seq)
+def deliveries_of(conn: Connection, rows: Sequence[NoticeRow], node: Node) -> list[Delivery]:
+    """Return the delivery of each notice in ``rows`` as far as this node knows."""
+    held = custody.held_since_each(conn, [(row.feed, row.seq) for row in rows])
     divisions = node.log.roster.divisions()
+    return [_delivery(row, held[row.feed, row.seq], divisions) for row in rows]
+
+
+def _delivery(row: NoticeRow, held: dict[str, int], divisions: dict[str, Certificate]) -> Delivery:
     code = row.audience.removesuffix("*")
     below = row.audience.endswith("*")
     villages = [

@@ -1,5 +1,6 @@
 """The pages behind the login of a town or the district."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -8,87 +9,31 @@ from typing import Any, Final
 from aiohttp import web
 from sqlalchemy import Connection
 
-from shared.app.acts import ACTS
+from shared.app.acts import perform_for_page
 from shared.app.desk import caselist, picker
 from shared.app.desk.caselist import Entry, Group
-from shared.app.desk.delivery import Delivery, delivery_of, map_of
+from shared.app.desk.delivery import Delivery, deliveries_of, map_of
+from shared.app.desk.labels import (
+    CHANNELS,
+    DESKS,
+    GROUPS,
+    KINDS,
+    OUTCOMES,
+    PUBLISH,
+    ROLES,
+)
 from shared.app.status import report
 from shared.domain.cases import view as cases
 from shared.domain.notices import view as notices
 from shared.errors import NotFoundError, SanjiError
 from shared.record.feed import Level, is_above
 from shared.web.cards import CATEGORIES, card_of
-from shared.web.i18n import Words, later
+from shared.web.case_words import SCORES, TOPICS
+from shared.web.i18n import Words
 from shared.web.public import STREAMS
 from shared.web.site import Site
 
 OWN_NOTICES_MAX: Final = 50
-
-GROUPS: Final = {
-    Group.LATE: later("已超期"),
-    Group.TODAY: later("今天到期"),
-    Group.WEEK: later("本周到期"),
-    Group.LATER: later("以后到期"),
-    Group.ON_THE_WAY: later("区里还没收到"),
-    Group.ANSWERED: later("等评价"),
-    Group.RATED: later("已评价"),
-}
-KINDS: Final = {
-    "help": later("求助"),
-    "ask": later("咨询"),
-    "suggest": later("建议"),
-    "complain": later("投诉"),
-}
-TOPICS: Final = {
-    "roads": later("路和路灯"),
-    "water": later("水和电"),
-    "health": later("看病医保"),
-    "welfare": later("低保补助"),
-    "land": later("田地房屋"),
-    "school": later("孩子上学"),
-    "waste": later("环境卫生"),
-    "safety": later("安全治安"),
-    "other": later("别的事"),
-}
-CHANNELS: Final = {
-    "kiosk": later("触摸屏"),
-    "web": later("手机"),
-    "phone": later("电话"),
-    "visit": later("走访"),
-    "meeting": later("会上"),
-    "monitor": later("监督员"),
-    "open311": later("接口"),
-}
-OUTCOMES: Final = {
-    "settled": later("已解决"),
-    "explained": later("解释说明"),
-    "passed_on": later("转别处办"),
-    "declined": later("解决不了"),
-}
-PUBLISH: Final = {
-    "full": later("全文"),
-    "summary": later("摘要"),
-    "count": later("只计数"),
-}
-SCORES: Final = {
-    "satisfied": later("满意"),
-    "fair": later("基本满意"),
-    "unsatisfied": later("不满意"),
-}
-ROLES: Final = {
-    "handler": later("承办人"),
-    "clerk": later("信息员"),
-    "dispatcher": later("交办员"),
-    "drafter": later("拟稿人"),
-}
-DESKS: Final = {
-    Level.DISTRICT: later("交办台"),
-    Level.TOWN: later("办件台"),
-}
-
-
-def _nothing(_done: int, _total: int) -> None:
-    """No page shows the progress of so short an act."""
 
 
 class Desk:
@@ -124,13 +69,6 @@ class Desk:
             web.get("/desk/links", page(self.links, *anybody)),
         )
 
-    async def _act(self, name: str, **given: Any) -> dict[str, Any]:
-        """Do an act, and let the views show it: the next page is about it."""
-        told = await ACTS[name](self._site.node, _nothing, **given)
-        if self._site.node.views is not None:
-            await self._site.node.views.catch_up()
-        return told
-
     def _page(
         self, request: web.Request, template: str, status: HTTPStatus = HTTPStatus.OK, **more: Any
     ) -> web.Response:
@@ -157,12 +95,11 @@ class Desk:
         now_ms = site.node.clock.wall_ms()
 
         def work(conn: Connection) -> tuple[list[Entry], list[Entry], dict[str, int]]:
-            open_now = caselist.load(conn, self._district, now_ms, None)
-            chosen = open_now
-            if show is not None:
-                chosen = [one for one in open_now if one.group is show] or caselist.load(
-                    conn, self._district, now_ms, show
-                )
+            open_now = caselist.load(conn, self._district, now_ms)
+            if show in caselist.DONE:
+                chosen = caselist.load(conn, self._district, now_ms, show)
+            else:
+                chosen = [one for one in open_now if show in {None, one.group}]
             return open_now, chosen, cases.counts(conn)
 
         open_now, chosen, stages = await site.query(work, words)
@@ -172,7 +109,7 @@ class Desk:
         return self._page(
             request, "desk_cases.html", tab="cases", groups=GROUPS, counted=counted, show=show,
             open_count=len(open_now), entries=[self._row(one, words) for one in chosen],
-            machine=await report(site.node), links=self._links(words),
+            links=self._links(words),
         )  # fmt: skip
 
     def _row(self, entry: Entry, words: Words) -> dict[str, Any]:
@@ -203,7 +140,7 @@ class Desk:
             row = cases.get(conn, rid)
             if row is None:
                 return None
-            entry = caselist.entry_of(conn, row, self._district, now_ms)
+            (entry,) = caselist.entries_of(conn, [row], self._district, now_ms)
             return entry, cases.answers(conn, rid), cases.ratings(conn, rid)
 
         found = await site.query(work, words)
@@ -267,7 +204,7 @@ class Desk:
             raise NotFoundError(words.say("这件不在这台机器上。"))
         receipt = f"{self._site.label(row.author)} {row.receipt}"
         try:
-            await self._act("answer", receipt=receipt, **typed)
+            await perform_for_page(self._site.node, "answer", receipt=receipt, **typed)
         except SanjiError as refused:
             why = words.say("没有发出：{why}", why=str(refused))
             return await self._case(request, typed, why)
@@ -277,9 +214,9 @@ class Desk:
 
     async def compose(self, request: web.Request) -> web.Response:
         """Show the form for a notice."""
-        return self._compose(request)
+        return await self._compose(request)
 
-    def _compose(
+    async def _compose(
         self, request: web.Request, typed: dict[str, Any] | None = None, error: str = ""
     ) -> web.Response:
         blank = {"title": "", "text": "", "stream": "government", "category": "public_interest",
@@ -290,7 +227,7 @@ class Desk:
             request, "desk_compose.html", HTTPStatus.BAD_REQUEST if error else HTTPStatus.OK,
             tab="compose", tree=branch, typed=typed, error=error, streams=STREAMS,
             categories=CATEGORIES, reached=picker.reached(branch, typed["to"]),
-            body=self._site.text.html(str(typed["text"])),
+            body=await asyncio.to_thread(self._site.text.html, str(typed["text"])),
         )  # fmt: skip
 
     def _tree(self) -> picker.Branch:
@@ -301,8 +238,9 @@ class Desk:
         """Return how the notice would look, as a part of a page."""
         posted = await request.post()
         title, text = str(posted.get("title", "")), str(posted.get("text", ""))
+        body = await asyncio.to_thread(self._site.text.html, text)
         return self._page(
-            request, "desk_preview.html", title=title, body=self._site.text.html(text),
+            request, "desk_preview.html", title=title, body=body,
             urgent=bool(posted.get("urgent")),
         )  # fmt: skip
 
@@ -321,19 +259,23 @@ class Desk:
         elif typed["stream"] not in STREAMS or typed["category"] not in CATEGORIES:
             error = words.say("请选哪一类公开。")
         if error:
-            return self._compose(request, typed, error)
-        rid = ""
+            return await self._compose(request, typed, error)
+        sent: list[str] = []
         try:
             for audience in wanted:
-                told = await self._act(
-                    "publish", title=typed["title"].strip(), text=typed["text"], to=audience,
-                    stream=typed["stream"], category=typed["category"],
+                told = await perform_for_page(
+                    self._site.node, "publish", title=typed["title"].strip(), text=typed["text"],
+                    to=audience, stream=typed["stream"], category=typed["category"],
                     urgent=bool(typed["urgent"]),
                 )  # fmt: skip
-                rid = told["rid"]
+                sent.append(told["rid"])
         except SanjiError as refused:
-            return self._compose(request, typed, words.say("没有发出：{why}", why=str(refused)))
-        raise web.HTTPSeeOther("/desk/notices" if len(wanted) > 1 else f"/desk/notices/{rid}")
+            error = words.say("没有发出：{why}", why=str(refused))
+            if sent:  # whoever sends again must not send twice
+                typed["to"] = [one.removesuffix("*") for one in wanted[len(sent) :]]
+                error = words.say("前面 {count} 处发出了。", count=len(sent)) + error
+            return await self._compose(request, typed, error)
+        raise web.HTTPSeeOther("/desk/notices" if len(sent) > 1 else f"/desk/notices/{sent[0]}")
 
     async def notices(self, request: web.Request) -> web.Response:
         """Show the own notices, each with how many have it."""
@@ -342,7 +284,7 @@ class Desk:
 
         def work(conn: Connection) -> list[tuple[Any, Delivery]]:
             rows = notices.page(conn, OWN_NOTICES_MAX, author=me)
-            return [(row, delivery_of(conn, row, site.node)) for row in rows]
+            return list(zip(rows, deliveries_of(conn, rows, site.node), strict=True))
 
         found = await site.query(work, words)
         return self._page(
@@ -356,7 +298,10 @@ class Desk:
 
         def work(conn: Connection) -> tuple[Any, Delivery] | None:
             row = notices.get(conn, rid)
-            return None if row is None else (row, delivery_of(conn, row, site.node))
+            if row is None:
+                return None
+            (delivery,) = deliveries_of(conn, [row], site.node)
+            return row, delivery
 
         found = await site.query(work, words)
         if found is None:
@@ -377,7 +322,9 @@ class Desk:
         if not reason:
             raise web.HTTPSeeOther(request.path)
         try:
-            await self._act("withdraw", rid=_rid(request).hex(), reason=reason)
+            await perform_for_page(
+                self._site.node, "withdraw", rid=_rid(request).hex(), reason=reason
+            )
         except SanjiError as refused:
             raise type(refused)(words.say("没有撤回：{why}", why=str(refused))) from refused
         raise web.HTTPSeeOther(request.path)

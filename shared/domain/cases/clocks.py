@@ -6,12 +6,12 @@ are those of mainland China: holidays and swap days as the State Council announc
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, timedelta
 from typing import Final
 
 import chinese_calendar
 
-CHINA: Final = timezone(timedelta(hours=8))
+from shared.domain.china import in_china
 
 WORKING_DAYS: Final = {"ask": 5, "suggest": 15, "help": 10}
 """Until an answer is due, by the kind as filed."""
@@ -58,7 +58,7 @@ def handling(kind: str, received_ms: int, until_ms: int) -> Limit:
         received_ms: Since when the district holds it, by its own signed word, Unix ms.
         until_ms: When it was answered, or now. The day of receipt is day 0.
     """
-    start, until = _day(received_ms), _day(until_ms)
+    start, until = day_of(received_ms), day_of(until_ms)
     working = kind in WORKING_DAYS
     total = WORKING_DAYS.get(kind, COMPLAINT_DAYS)
     due, estimated = _after(start, total, working=working)
@@ -97,8 +97,7 @@ def _counts(day: date) -> tuple[bool, bool]:
         return day.weekday() < _WEEKEND, True
 
 
-def _day(at_ms: int) -> date:
-    try:
-        return datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(CHINA).date()
-    except (OverflowError, ValueError, OSError):
-        return date.max - timedelta(days=_DAYS_MAX)
+def day_of(at_ms: int) -> date:
+    """Return the day of a moment (Unix ms) in China; a far one for a claim beyond the calendar."""
+    at = in_china(at_ms)
+    return date.max - timedelta(days=_DAYS_MAX) if at is None else at.date()

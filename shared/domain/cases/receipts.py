@@ -9,18 +9,18 @@ so a number of one village is not valid in the next. Digits survive telephone an
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from stdnum.iso7064 import mod_11_10
 
+from shared.domain.china import CHINA
 from shared.errors import InvalidError
 
 # The groups can be told apart without their hyphens only while a number has 4 or 5 digits;
 # 99,999 a year is 270 a day at one node.
 NUMBER_MAX: Final = 99_999
 
-_CHINA: Final = timezone(timedelta(hours=8))  # one civil time, no summer time
 _DASHES: Final = re.compile(r"[‐‑‒–—―−─ー一_/.·]")
 _GROUPS: Final = re.compile(
     r"(?P<year>\d{2})\s*-\s*(?P<number>\d{4,5})(?:\s*-\s*(?P<epoch>\d{2}))?\s*-\s*(?P<check>\d)$",
@@ -78,7 +78,7 @@ def epoch_digits(epoch: bytes, *, first: bool) -> str:
 
 def year_of(at_ms: int) -> int:
     """Return the year, four digits, in which a moment (Unix ms) falls in China."""
-    return (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at_ms)).astimezone(_CHINA).year
+    return (datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at_ms)).astimezone(CHINA).year
 
 
 def shown(label: str, receipt: str) -> str:

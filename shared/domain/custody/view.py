@@ -16,8 +16,10 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
+    column,
     func,
     select,
+    values,
 )
 
 from shared.domain.custody import rules
@@ -90,18 +92,30 @@ def held_since(conn: Connection, feed_key: bytes, seq: int) -> dict[str, int]:
     Returns:
         The earliest ``since_ms`` of each stater's proofs and receipts that cover the record.
     """
-    columns = CUSTODY_HELD.c
-    query = (
-        select(columns.stater, func.min(columns.since_ms))
-        .where(columns.feed == feed_key, columns["count"] > seq, columns.use != "beat")
-        .group_by(columns.stater)
-        .order_by(columns.stater)
-    )
-    return dict(conn.execute(query).all())
+    return held_since_each(conn, [(feed_key, seq)])[feed_key, seq]
 
 
 def held_since_each(
     conn: Connection, records: Iterable[tuple[bytes, int]]
 ) -> dict[tuple[bytes, int], dict[str, int]]:
-    """Return ``held_since`` of several records: the rows of a list on a page."""
-    return {(key, seq): held_since(conn, key, seq) for key, seq in dict.fromkeys(records)}
+    """Return ``held_since`` of several records, by one query: the rows of a list on a page."""
+    held: dict[tuple[bytes, int], dict[str, int]] = {one: {} for one in records}
+    if not held:
+        return held
+    wanted = (
+        values(column("feed", LargeBinary), column("seq", BigInteger))
+        .data(list(held))
+        .cte("wanted")
+    )
+    columns = CUSTODY_HELD.c
+    covers = (columns.feed == wanted.c.feed) & (columns["count"] > wanted.c.seq)
+    query = (
+        select(wanted.c.feed, wanted.c.seq, columns.stater, func.min(columns.since_ms))
+        .select_from(wanted)
+        .join(CUSTODY_HELD, covers & (columns.use != "beat"))
+        .group_by(wanted.c.feed, wanted.c.seq, columns.stater)
+        .order_by(columns.stater)
+    )
+    for feed_key, seq, stater, since_ms in conn.execute(query):
+        held[feed_key, seq][stater] = since_ms
+    return held

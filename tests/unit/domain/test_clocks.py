@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.cases.clocks import CHINA, handling
+from shared.domain.cases.clocks import handling
+from shared.domain.china import CHINA
 
 DAY_MS = 86_400_000
 
