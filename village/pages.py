@@ -22,6 +22,7 @@ from shared.web.case_words import SCORES, TOPICS
 from shared.web.i18n import Words, later
 from shared.web.site import Site
 from shared.web.slip import qr, read_slip, slip_text
+from shared.web.trouble import why
 from village.drawer import Drawer, Slip
 
 BOARD_NOTICES: Final = 6
@@ -109,11 +110,13 @@ class Kiosk:
         )  # fmt: skip
         on_top = {row.rid for row in urgent}
         rest = [row for row in newest if row.rid not in on_top and row.state != "withdrawn"]
+        rest = rest[:HOME_NOTICES]
+        site.note_shown(request, (*urgent, *rest))
         waiting = site.node.links.backlog(site.node.identity.parent or "")
         return site.page(
             request, "home.html",
             urgent=await cards_of(site, urgent, words),
-            newest=await cards_of(site, rest[:HOME_NOTICES], words), notices=count,
+            newest=await cards_of(site, rest, words), notices=count,
             filed=sum(stages.values()), answered=stages.get("answered", 0) + stages.get("rated", 0),
             offline=not self._is_linked(), waiting=waiting,
         )  # fmt: skip
@@ -138,7 +141,9 @@ class Kiosk:
             words,
         )  # fmt: skip
         rows = {row.rid: row for row in (*urgent, *newest) if row.state != "withdrawn"}
-        cards = await cards_of(site, list(rows.values())[:BOARD_NOTICES], words)
+        shown = list(rows.values())[:BOARD_NOTICES]
+        site.note_shown(request, shown)
+        cards = await cards_of(site, shown, words)
         return site.page(request, "board.html", cards=cards)
 
     async def help(self, request: web.Request) -> web.Response:
@@ -187,8 +192,8 @@ class Kiosk:
                 "file", topic=topic, channel=channel, **{k: v.strip() for k, v in typed.items()}
             )
         except SanjiError as refused:
-            why = words.say("没有交上：{why} 您写的还在下面。", why=str(refused))
-            return self._form(request, topic, typed, why, HTTPStatus.BAD_REQUEST)
+            said = words.say("没有交上：{why} 您写的还在下面。", why=why(refused, words))
+            return self._form(request, topic, typed, said, HTTPStatus.BAD_REQUEST)
         slip = self._drawer.put(Slip(told["receipt"], told["secret"]))
         raise web.HTTPSeeOther(f"/receipt/{slip}")
 

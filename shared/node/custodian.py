@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -36,6 +36,7 @@ class Custodian:
         self._book: Book | None = None
         self._taken: dict[Feed, int] = {}
         self._changed: set[Feed] = set()
+        self._sights: dict[str, tuple[int, bool]] = {}
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
@@ -50,6 +51,17 @@ class Custodian:
                 await wait_for(self._woken, max(pause, 0.001), self._clock)
         finally:
             unsubscribe()
+
+    def note_shown(self, rid: str, *, urgent: bool) -> None:
+        """Note that a notice stands on a screen for everybody, now or already before.
+
+        Args:
+            rid: Of the notice, hex.
+            urgent: Those above shall hear of it soon.
+        """
+        if rid not in self._sights:
+            self._sights[rid] = (self._clock.wall_ms(), urgent)
+            self._woken.set()
 
     def _note(self, feeds: Sequence[Feed]) -> None:
         self._changed.update(feeds)
@@ -72,6 +84,9 @@ class Custodian:
                 await self._learn(self._book, feed)
             else:
                 self._book.note_change(feed, self._log.state(feed), now_ms)
+        sights, self._sights = self._sights, {}
+        for rid, (since_ms, urgent) in sights.items():
+            self._book.note_shown(rid, since_ms, urgent=urgent)
 
     async def _learn(self, book: Book, feed: Feed) -> None:
         first = self._taken.get(feed, 0)
@@ -90,10 +105,8 @@ class Custodian:
         """Write what is due; returns the seconds until something is due again."""
         if self._book is None or not self._log.epoch:
             return RETRY_SECONDS
-        drafts = [
-            Draft(STATED, one.audience, one.body.model_dump(mode="json"), "custody")
-            for one in self._book.due(self._clock.wall_ms(), self._running_ms())
-        ]
+        due = self._book.due(self._clock.wall_ms(), self._running_ms())
+        drafts = [Draft(STATED, one.audience, _short(one.body), "custody") for one in due]
         try:
             if drafts:
                 await asyncio.gather(*(self._author.submit(draft) for draft in drafts))
@@ -106,3 +119,8 @@ class Custodian:
 
     def _running_ms(self) -> int:
         return int(self._clock.monotonic() * 1000)
+
+
+def _short(body: Stated) -> dict[str, Any]:
+    """Return a body without its empty lists: statements are the most numerous records of all."""
+    return body.model_dump(mode="json", exclude_defaults=True)

@@ -69,6 +69,7 @@ class PublicPages:
         shown = rows[:NOTICES_MAX]
         on_top = {row.rid for row in top}
         rest = [row for row in shown if row.rid not in on_top]
+        site.note_shown(request, (*top, *rest))
         return site.page(
             request, "notices.html",
             cards=await cards_of(site, (*top, *rest), words),
@@ -101,6 +102,7 @@ class PublicPages:
         row = await site.query(partial(view.get, rid=bytes.fromhex(rid)), words)
         if row is None:
             raise NotFoundError(words.say("这台机器上没有这条通知。"))
+        site.note_shown(request, [row])
         return site.page(
             request, "notice.html", one=card_of(site, row, words),
             body=await asyncio.to_thread(site.text.html, row.text, 2),

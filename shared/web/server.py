@@ -33,6 +33,7 @@ from shared.web.public import PublicPages
 from shared.web.security import FORM_BYTES_MAX, check_origin, read_all, secure
 from shared.web.site import Site, Surface
 from shared.web.staff import Staff
+from shared.web.trouble import why
 from shared.web.verify import VerifyPages
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -196,7 +197,9 @@ class _Server:
                 return _line(error.text or error.reason, HTTPStatus(error.status))
             return self._public.trouble(request, HTTPStatus(error.status))
         except SanjiError as error:
-            return self._public.trouble(request, status_of(error), str(error))
+            return self._public.trouble(
+                request, status_of(error), why(error, self._site.words(request))
+            )
         except Exception:
             logger.exception("a request failed", path=request.path)
             return self._public.trouble(request, HTTPStatus.INTERNAL_SERVER_ERROR)

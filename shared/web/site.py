@@ -11,10 +11,11 @@ from aiohttp import web
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from sqlalchemy import Connection
 
+from shared.domain.notices.view import NoticeRow
 from shared.errors import UnavailableError
 from shared.node.accounts import Accounts
 from shared.node.node import Node
-from shared.record.feed import Level
+from shared.record.feed import Level, is_above
 from shared.web import banner, look
 from shared.web.i18n import CHINESE, ENGLISH, Catalogue, Words, later
 from shared.web.icons import icon
@@ -88,6 +89,15 @@ class Site:
     def as_kiosk(self, request: web.Request) -> web.Response:
         """Remember that this browser is a kiosk's, and lead to the first page."""
         return look.changed(request, self.node.identity.division, kiosk=True)
+
+    def note_shown(self, request: web.Request, rows: Iterable[NoticeRow]) -> None:
+        """Note which notices a page shows, if it is a kiosk's: those above hear of theirs."""
+        if not self.look(request).kiosk:
+            return
+        identity = self.node.identity
+        for row in rows:
+            if is_above(row.author, identity.division):
+                self.node.custodian.note_shown(row.rid.hex(), urgent=row.urgent)
 
     async def query(self, work: Callable[[Connection], T], words: Words) -> T:
         """Run a query of a subject's view.

@@ -136,3 +136,15 @@ async def test_a_stranger_meets_the_login(browser: Browser, world: World) -> Non
     assert "/login" in page.url
     await expect(page.locator("input[type=password]")).to_be_visible()
     await page.close()
+
+
+async def test_what_the_kiosk_shows_is_seen_at_the_district(browser: Browser, world: World) -> None:
+    """By the village's own signed word, on an open page without reload."""
+    rid = world.notices["大风降温，夜里结冰"]
+    office = await desk(browser, world, DISTRICT, "drafter", f"/desk/notices/{rid}")
+    screen = await kiosk(browser, world)
+    await expect(screen.locator("text=大风降温，夜里结冰").first).to_be_visible()
+    await expect(office.locator(".pill.done")).to_have_text("1 村已显示", timeout=20_000)
+    await expect(office.locator(".map .shown text")).to_have_text("沈集")
+    await screen.context.close()
+    await office.context.close()

@@ -134,20 +134,24 @@ async def delivery(call: Call[AtRid, Nothing, Nothing]) -> Delivery:
     """Say who holds a notice, and who shall and has not said so."""
     rid = bytes.fromhex(call.path.rid)
 
-    def find(connection: Connection) -> tuple[NoticeRow, dict[str, int]] | None:
+    def find(connection: Connection) -> tuple[NoticeRow, dict[str, int], dict[str, int]] | None:
         row = view.get(connection, rid)
-        return row and (row, custody.held_since(connection, row.feed, row.seq))
+        if row is None:
+            return None
+        held = custody.held_since(connection, row.feed, row.seq)
+        return row, held, custody.shown_since(connection, [rid])[rid]
 
     found = await call.look(find)
     if found is None:
         raise not_found("this notice")
-    row, held = found
+    row, held, shown = found
     divisions = call.node.log.roster.divisions()
     feed = feed_from(cbor.decode(row.feed))
     return Delivery.model_validate({
         "rid": call.path.rid,
         "holders": [
             {"division": code, "label": call.label(code), "since_ms": since_ms,
+             "shown_ms": shown.get(code),
              "level": divisions[code].level.word if code in divisions else None}
             for code, since_ms in held.items()
         ],

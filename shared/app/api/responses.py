@@ -89,6 +89,7 @@ class Holder(BaseModel):
     label: str
     level: Tier | None
     since_ms: int
+    shown_ms: int | None = Field(description=later("从什么时候起屏上看得见；没说过是 null。"))
 
 
 class Waiting(BaseModel):

@@ -1,5 +1,6 @@
 """Who has received a notice, by the receivers' own signed word; and that as a drawing by rule."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -32,11 +33,20 @@ class Stop:
         code: Of the village.
         label: As people call it.
         since_ms: Since when it holds the notice, by its own word; None if none is here yet.
+        shown_ms: Since when it stands on its screens; None if no word of that is here.
     """
 
     code: str
     label: str
     since_ms: int | None
+    shown_ms: int | None
+
+    @property
+    def stage(self) -> str:
+        """``shown``, ``held`` or ``open``: nothing has come from there yet."""
+        if self.shown_ms is not None:
+            return "shown"
+        return "open" if self.since_ms is None else "held"
 
 
 @dataclass(frozen=True)
@@ -56,9 +66,9 @@ class Town:
     villages: tuple[Stop, ...]
 
     @property
-    def held(self) -> int:
-        """How many of them have it."""
-        return sum(one.since_ms is not None for one in self.villages)
+    def stages(self) -> Counter[str]:
+        """How many of them are at which stage."""
+        return Counter(one.stage for one in self.villages)
 
 
 @dataclass(frozen=True)
@@ -73,24 +83,34 @@ class Delivery:
         return sum(len(town.villages) for town in self.towns)
 
     @property
-    def held(self) -> int:
-        """How many have it."""
-        return sum(town.held for town in self.towns)
+    def stages(self) -> Counter[str]:
+        """How many are at which stage."""
+        return sum((town.stages for town in self.towns), Counter())
 
     @property
-    def waiting(self) -> list[tuple[Town, Stop]]:
-        """The villages that have given no word yet."""
-        return [(t, one) for t in self.towns for one in t.villages if one.since_ms is None]
+    def has(self) -> int:
+        """How many have it, shown or not."""
+        return self.wanted - self.stages["open"]
+
+    def at(self, stage: str) -> list[tuple[Town, Stop]]:
+        """Return the villages at a stage."""
+        return [(t, one) for t in self.towns for one in t.villages if one.stage == stage]
 
 
 def deliveries_of(conn: Connection, rows: Sequence[NoticeRow], node: Node) -> list[Delivery]:
     """Return the delivery of each notice in ``rows`` as far as this node knows."""
     held = custody.held_since_each(conn, [(row.feed, row.seq) for row in rows])
+    shown = custody.shown_since(conn, [row.rid for row in rows])
     divisions = node.log.roster.divisions()
-    return [_delivery(row, held[row.feed, row.seq], divisions) for row in rows]
+    return [_delivery(row, held[row.feed, row.seq], shown[row.rid], divisions) for row in rows]
 
 
-def _delivery(row: NoticeRow, held: dict[str, int], divisions: dict[str, Certificate]) -> Delivery:
+def _delivery(
+    row: NoticeRow,
+    held: dict[str, int],
+    shown: dict[str, int],
+    divisions: dict[str, Certificate],
+) -> Delivery:
     code = row.audience.removesuffix("*")
     below = row.audience.endswith("*")
     villages = [
@@ -101,7 +121,7 @@ def _delivery(row: NoticeRow, held: dict[str, int], divisions: dict[str, Certifi
     towns = []
     for town in (one for one in divisions.values() if one.level is Level.TOWN):
         own = tuple(
-            Stop(one.division, one.label, held.get(one.division))
+            Stop(one.division, one.label, held.get(one.division), shown.get(one.division))
             for one in villages
             if is_above(town.division, one.division)
         )

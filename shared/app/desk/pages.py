@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from shared.app.acts import perform_for_page
 from shared.app.desk import caselist, picker
 from shared.app.desk.caselist import Entry, Group
-from shared.app.desk.delivery import Delivery, deliveries_of, map_of
+from shared.app.desk.delivery import Delivery, Stop, deliveries_of, map_of
 from shared.app.desk.labels import (
     CHANNELS,
     DESKS,
@@ -32,6 +32,7 @@ from shared.web.case_words import SCORES, TOPICS
 from shared.web.i18n import Words
 from shared.web.public import STREAMS
 from shared.web.site import Site
+from shared.web.trouble import why
 
 OWN_NOTICES_MAX: Final = 50
 
@@ -206,8 +207,8 @@ class Desk:
         try:
             await perform_for_page(self._site.node, "answer", receipt=receipt, **typed)
         except SanjiError as refused:
-            why = words.say("没有发出：{why}", why=str(refused))
-            return await self._case(request, typed, why)
+            said = words.say("没有发出：{why}", why=why(refused, words))
+            return await self._case(request, typed, said)
         raise web.HTTPSeeOther(request.path)
 
     # --- notices ---------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ class Desk:
                 )  # fmt: skip
                 sent.append(told["rid"])
         except SanjiError as refused:
-            error = words.say("没有发出：{why}", why=str(refused))
+            error = words.say("没有发出：{why}", why=why(refused, words))
             if sent:  # whoever sends again must not send twice
                 typed["to"] = [one.removesuffix("*") for one in wanted[len(sent) :]]
                 error = words.say("前面 {count} 处发出了。", count=len(sent)) + error
@@ -307,13 +308,18 @@ class Desk:
         if found is None:
             raise NotFoundError(words.say("这台机器上没有这条通知。"))
         row, delivery = found
-        now_ms = site.node.clock.wall_ms()
         return self._page(
             request, "desk_delivery.html", tab="notices", one=card_of(site, row, words),
             delivery=delivery, map=map_of(delivery), own=row.author == site.node.identity.division,
-            since={one.code: words.moment(one.since_ms, now_ms)
-                   for town in delivery.towns for one in town.villages if one.since_ms},
+            since={one.code: self._since(one, row.published_ms, words)
+                   for town in delivery.towns for one in town.villages},
         )  # fmt: skip
+
+    def _since(self, stop: Stop, published_ms: int, words: Words) -> str:
+        """Return since when a village shows, has or awaits a notice."""
+        now_ms = self._site.node.clock.wall_ms()
+        at_ms = stop.shown_ms or stop.since_ms
+        return words.moment(at_ms, now_ms) if at_ms else words.span(now_ms - published_ms)
 
     async def withdraw(self, request: web.Request) -> web.Response:
         """Withdraw an own notice; the reason is shown to everybody."""
@@ -326,7 +332,7 @@ class Desk:
                 self._site.node, "withdraw", rid=_rid(request).hex(), reason=reason
             )
         except SanjiError as refused:
-            raise type(refused)(words.say("没有撤回：{why}", why=str(refused))) from refused
+            raise type(refused)(words.say("没有撤回：{why}", why=why(refused, words))) from refused
         raise web.HTTPSeeOther(request.path)
 
     # --- links -----------------------------------------------------------------------------------

@@ -47,12 +47,32 @@ class Held(NamedTuple):
         return Feed(self.author, bytes.fromhex(self.epoch), self.lane, self.audience)
 
 
+class Shown(NamedTuple):
+    """One notice that stands on a screen for everybody; an array in the body.
+
+    Attributes:
+        rid: Of the notice, hex.
+        since_ms: When it stood there first, by the holder's clock.
+    """
+
+    rid: Hex32
+    since_ms: Millis
+
+
 class Stated(Body):
-    """What a node holds. ``late`` (in a beat): whose proofs do not cover what was written to it."""
+    """What a node holds.
+
+    Attributes:
+        use: Which of the three uses it is.
+        held: Feeds, up to where.
+        late: In a beat: whose proofs do not cover what was written to it.
+        shown: In a proof: what its screens show, each notice once.
+    """
 
     use: Use
     held: tuple[Held, ...] = ()
     late: tuple[Code, ...] = ()
+    shown: tuple[Shown, ...] = ()
 
 
 _CUSTODY = frozenset({"custody"})

@@ -15,9 +15,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
-from shared.domain.custody.kinds import Held, Lane, Stated, Use
+from shared.domain.custody.kinds import Held, Lane, Shown, Stated, Use
 from shared.domain.custody.lateness import Lateness
 from shared.domain.projection import Fact, Step, applied, not_applied
 from shared.errors import FaultError
@@ -97,6 +97,13 @@ class Statement:
     body: Stated
 
 
+class _Sight(NamedTuple):
+    """A notice on a screen that is still to be stated."""
+
+    since_ms: int
+    which: str
+
+
 class Book:
     """What one node has stated and what it has to state.
 
@@ -121,6 +128,8 @@ class Book:
         self._proofs: dict[str, dict[Feed, FeedState]] = {"urgent": {}, "rest": {}}
         self._receipts: dict[str, dict[Feed, FeedState]] = {}
         self._stated: dict[Feed, tuple[int, str]] = {}
+        self._sights: dict[str, _Sight] = {}
+        self._seen: set[str] = set()
         self._last_ms: dict[tuple[Use, str], int] = {}
         self._lateness = Lateness(me, intervals.late_ms)
 
@@ -140,6 +149,17 @@ class Book:
             pending[feed] = state
         else:
             pending.pop(feed, None)
+
+    def note_shown(self, rid: str, since_ms: int, *, urgent: bool) -> None:
+        """Note that a notice stands on a screen; only the first time is ever stated.
+
+        Args:
+            rid: Of the notice, hex.
+            since_ms: Unix ms.
+            urgent: It is stated as soon as holding it is.
+        """
+        if rid not in self._seen:
+            self._sights.setdefault(rid, _Sight(since_ms, "urgent" if urgent else "rest"))
 
     def note_divisions(self, codes: Iterable[str], monotonic_ms: int) -> None:
         """Note which divisions are certified; known ones and those not below are ignored."""
@@ -173,6 +193,10 @@ class Book:
             state = pending.get(feed) if pending else None
             if pending and state and (state.count, state.rid.hex()) == self._stated[feed]:
                 del pending[feed]
+        for one in body.shown:
+            sight = self._sights.pop(one.rid, None)
+            self._last_ms[body.use, sight.which if sight else "rest"] = claimed_at_ms
+            self._seen.add(one.rid)
 
     def _pending(self, feed: Feed) -> dict[Feed, FeedState] | None:
         """Return where a change of ``feed`` waits to be stated, None if it never is."""
@@ -197,8 +221,13 @@ class Book:
             if not self._wait_ms("proof", which, now_ms)
             for feed, state in pending.items()
         }
-        if ripe:
-            statements += _pack("proof", UPWARD, ripe)
+        shown = [
+            Shown(rid, sight.since_ms)
+            for rid, sight in self._sights.items()
+            if not self._wait_ms("proof", sight.which, now_ms)
+        ]
+        if ripe or shown:
+            statements += _pack("proof", UPWARD, ripe, shown)
         for code in sorted(code for code, pending in self._receipts.items() if pending):
             if not self._wait_ms("receipt", code, now_ms):
                 statements += _pack("receipt", code, self._receipts[code])
@@ -213,7 +242,7 @@ class Book:
         waits = [
             self._wait_ms("proof", which, now_ms)
             for which, pending in self._proofs.items()
-            if pending
+            if pending or any(sight.which == which for sight in self._sights.values())
         ]
         waits += [
             self._wait_ms("receipt", code, now_ms)
@@ -243,17 +272,20 @@ def _proof_of(feed: Feed) -> str:
 
 
 def _pack(
-    use: Use, audience: str, heads: Mapping[Feed, FeedState], late: tuple[str, ...] = ()
+    use: Use,
+    audience: str,
+    heads: Mapping[Feed, FeedState],
+    more: Iterable[str | Shown] = (),
 ) -> list[Statement]:
-    """Return the statements, at least one, that tell of ``heads``; who is late stands first."""
+    """Return the statements, at least one, that tell of ``heads``, and before them of ``more``."""
     held = [
         Held(feed.author, feed.epoch.hex(), cast("Lane", feed.lane), feed.audience, state.count,
              state.rid.hex() or _NO_RID, state.since_ms, 0)
         for feed, state in sorted(heads.items(), key=lambda item: travel_order(item[0]))
     ]  # fmt: skip
-    parts: list[list[Held | str]] = [[]]
+    parts: list[list[Held | Shown | str]] = [[]]
     room = BODY_BYTES_MAX - _FRAME_BYTES
-    items: list[Held | str] = [*late, *held]
+    items: list[Held | Shown | str] = [*more, *held]
     for item in items:
         size = len(json.dumps(item, separators=(",", ":"))) + 1
         if size > room:
@@ -264,6 +296,10 @@ def _pack(
     return [Statement(use, audience, _body(use, part)) for part in parts]
 
 
-def _body(use: Use, part: list[Held | str]) -> Stated:
-    held = tuple(item for item in part if isinstance(item, Held))
-    return Stated(use=use, held=held, late=tuple(item for item in part if isinstance(item, str)))
+def _body(use: Use, part: list[Held | Shown | str]) -> Stated:
+    return Stated(
+        use=use,
+        held=tuple(item for item in part if isinstance(item, Held)),
+        late=tuple(item for item in part if isinstance(item, str)),
+        shown=tuple(item for item in part if isinstance(item, Shown)),
+    )

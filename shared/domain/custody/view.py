@@ -43,16 +43,27 @@ CUSTODY_HELD: Final = Table(
     Index("custody_held_feed", "feed", "count"),
 )
 
+CUSTODY_SHOWN: Final = Table(
+    "custody_shown",
+    VIEWS,
+    Column("subject", LargeBinary(32), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("stater", Text, nullable=False),
+    Column("notice", LargeBinary(32), nullable=False, index=True),
+    Column("since_ms", BigInteger, nullable=False),
+)
+
 
 def fold(subject: bytes, facts: Sequence[Fact]) -> Rows:
     """Return the rows of one statement."""
-    rows: Rows = {STEP.name: [], CUSTODY_HELD.name: []}
+    rows: Rows = {STEP.name: [], CUSTODY_HELD.name: [], CUSTODY_SHOWN.name: []}
     for fact in ordered(facts):
         if not isinstance(fact.body, Stated):
             continue
         step = rules.judge(fact, fact.body)
         if step.state is State.APPLIED:
             rows[CUSTODY_HELD.name] += _held(subject, fact, fact.body)
+            rows[CUSTODY_SHOWN.name] += _shown(subject, fact, fact.body)
         else:
             rows[STEP.name] += step_rows(subject, [fact], [step])
     return rows
@@ -76,8 +87,24 @@ def _held(subject: bytes, fact: Fact, body: Stated) -> list[dict[str, object]]:
     ]
 
 
+def _shown(subject: bytes, fact: Fact, body: Stated) -> list[dict[str, object]]:
+    return [
+        {
+            "subject": subject,
+            "position": position,
+            "stater": fact.feed.author,
+            "notice": bytes.fromhex(shown.rid),
+            "since_ms": shown.since_ms,
+        }
+        for position, shown in enumerate(body.shown)
+    ]
+
+
 PROJECTION: Final = Projection(
-    "custody", frozenset(kind.name for kind in KINDS), (CUSTODY_HELD, STEP), fold
+    "custody",
+    frozenset(kind.name for kind in KINDS),
+    (CUSTODY_HELD, CUSTODY_SHOWN, STEP),
+    fold,
 )
 
 
@@ -119,3 +146,21 @@ def held_since_each(
     for feed_key, seq, stater, since_ms in conn.execute(query):
         held[feed_key, seq][stater] = since_ms
     return held
+
+
+def shown_since(conn: Connection, rids: Iterable[bytes]) -> dict[bytes, dict[str, int]]:
+    """Return since when each notice stands on which node's screens, in its own signed words.
+
+    Returns:
+        By rid; a notice that nobody has shown has no staters.
+    """
+    shown: dict[bytes, dict[str, int]] = {rid: {} for rid in rids}
+    columns = CUSTODY_SHOWN.c
+    query = (
+        select(columns.notice, columns.stater, func.min(columns.since_ms))
+        .where(columns.notice.in_(shown))
+        .group_by(columns.notice, columns.stater)
+    )
+    for rid, stater, since_ms in conn.execute(query):
+        shown[rid][stater] = since_ms
+    return shown

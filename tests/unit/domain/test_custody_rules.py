@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.domain.custody.kinds import Held, Stated
+from shared.domain.custody.kinds import Held, Shown, Stated
 from shared.domain.custody.rules import Because, Intervals, judge
 from shared.domain.projection import State
 from shared.log.store import FeedState
@@ -76,6 +76,42 @@ def test_the_first_proof_comes_at_once_the_next_after_an_hour() -> None:
     assert node.waits() == 60
     node.passes(60)
     assert said(node.write()) == [("proof", "^", [("ordinary", 61)])]
+
+
+def test_a_notice_on_a_screen_is_stated_once() -> None:
+    """With the proofs of its lane, also after a restart; the first time counts."""
+    node = Node(VILLAGE)
+    node.holds(feed(TOWN, TOWN + "*"), 1)
+    node.write()
+    node.passes(MINUTE)
+    node.book.note_shown("ab" * 32, NOW + 3, urgent=False)
+    node.book.note_shown("ab" * 32, NOW + 4, urgent=False)
+    assert node.write() == []
+    assert node.waits() == HOUR - MINUTE
+    node.book.note_shown("cd" * 32, NOW + 5, urgent=True)
+    assert node.waits() == 0
+    (one,) = node.write()
+    assert (one.use, one.audience, one.body.held) == ("proof", "^", ())
+    assert one.body.shown == (Shown("cd" * 32, NOW + 5),)
+    node.passes(HOUR)
+    (one,) = node.write()
+    assert one.body.shown == (Shown("ab" * 32, NOW + 3),)
+    for again in (node, node.restarted()):
+        again.book.note_shown("ab" * 32, NOW + 9, urgent=False)
+        assert again.waits() is None
+
+
+def test_many_notices_on_screens_take_several_statements() -> None:
+    """Each within the limit of a body; none is left out."""
+    node = Node(VILLAGE)
+    for number in range(2000):
+        node.book.note_shown(f"{number:064x}", NOW, urgent=False)
+    statements = node.write()
+    assert len(statements) > 1
+    for one in statements:
+        encode_body(one.body.model_dump(mode="json"))
+    assert len({shown.rid for one in statements for shown in one.body.shown}) == 2000
+    assert node.waits() is None
 
 
 def test_the_urgent_lane_is_proven_within_a_minute() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from shared.domain.catalogue import KINDS
 from shared.domain.custody import view
-from shared.domain.custody.kinds import STATED, Held, Stated
+from shared.domain.custody.kinds import STATED, Held, Shown, Stated
 from shared.domain.projection import Fact
 from shared.errors import InvalidError
 from shared.record.body import encode_body
@@ -70,6 +70,24 @@ def test_a_statement_that_counts_leaves_no_step_and_one_that_does_not_leaves_onl
     assert [(row["state"], row["reason"]) for row in rows["step"]] == [("not_applied", "no_holder")]
 
 
+def test_since_when_a_notice_is_shown_is_the_earliest_word_of_each() -> None:
+    """By notice and stater; a proof that does not count shows nothing."""
+
+    def proof(name: str, author: str, since_ms: int, audience: str = "^") -> Fact:
+        body = Stated(use="proof", shown=(Shown("ab" * 32, since_ms),))
+        return fact(name, author, body, audience=audience, lane="custody")
+
+    facts = [
+        proof("1", VILLAGE, 9), proof("2", VILLAGE, 7), proof("3", OTHER_VILLAGE, 8),
+        proof("4", TOWN, 1, TOWN + "*"),
+    ]  # fmt: skip
+    conn = stored(*(view.fold(one.rid, [one]) for one in facts))
+    notice, other = bytes.fromhex("ab" * 32), bytes(32)
+    assert view.shown_since(conn, [notice, other]) == {
+        notice: {VILLAGE: 7, OTHER_VILLAGE: 8}, other: {},
+    }  # fmt: skip
+
+
 def test_a_body_is_an_array_of_arrays() -> None:
     """And comes back as what it was."""
     body = receipt("g", TOWN, 1, 5).body
@@ -77,7 +95,7 @@ def test_a_body_is_an_array_of_arrays() -> None:
     assert data == (
         b'{"use":"receipt","held":[["340602100201","0000000000000001","ordinary","^",1,"'
         + b"ab" * 32
-        + b'",5,0]],"late":[]}'
+        + b'",5,0]],"late":[],"shown":[]}'
     )
     assert read_as(Stated, data) == body
 
@@ -92,6 +110,8 @@ def test_a_body_is_an_array_of_arrays() -> None:
         (b",5,0]", b",5]"),
         (b'"receipt"', b'"gossip"'),
         (b'"late":[]', b'"late":["x"]'),
+        (b'"shown":[]', b'"shown":[["ab",5]]'),
+        (b'"shown":[]', b'"shown":[["' + b"ab" * 32 + b'",-5]]'),
     ],
 )
 def test_what_cannot_be_stated(old: bytes, new: bytes) -> None:

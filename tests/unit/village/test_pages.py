@@ -1,5 +1,6 @@
 """The pages of a village: filing, the receipt, following, rating; nothing typed is lost."""
 
+import asyncio
 import html
 import random
 import re
@@ -12,8 +13,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from shared.app.acts import perform_for_page
 from shared.domain.cases.kinds import ANSWERED
 from shared.domain.catalogue import KINDS, PROJECTIONS
+from shared.domain.custody.kinds import Stated
+from shared.domain.notices.kinds import PUBLISHED
 from shared.domain.tables import VIEWS
 from shared.log.database import Database
 from shared.log.sql import SqlStore
@@ -25,6 +29,7 @@ from shared.node.node import Node, Surroundings
 from shared.node.views import BOOKMARKS, Views
 from shared.record.feed import Feed, Level
 from shared.record.run import Run
+from shared.trust.authority import read_as
 from shared.web.server import make_app
 from tests.support.records import key_of
 from tests.support.trust import DISTRICT, EPOCH, TOWN, VILLAGE, signed, small_district
@@ -63,6 +68,14 @@ class Village:
         found = re.search(r'class="number">([^<]+)<', page)
         assert found is not None
         return path, found[1].replace("\u2011", "-")
+
+    async def hear(self) -> str:
+        """Take in an urgent notice of the town; return its rid."""
+        feed = Feed(TOWN, EPOCH, "urgent", TOWN + "*")
+        body = {"stream": "government", "category": "urgent", "title": "大风", "text": ""}
+        record = signed(feed, 0, SMALL.town_opened.rid, PUBLISHED, body, key_of(1))
+        await self.node.log.accept([Run(feed, 0, (record,))], self.clock.wall_ms())
+        return record.rid.hex()
 
     async def answer(self) -> None:
         """Let the town answer the first case."""
@@ -127,6 +140,46 @@ async def test_a_receipt_is_given_and_what_was_said_is_kept(village: Village) ->
     for paper in ("58", "a4"):
         assert number.replace("-", "\u2011") in await village.get(f"{path}/{paper}")
     await village.get(f"{path}/a5", 404)
+
+
+async def test_what_a_kiosk_shows_is_told_above(
+    village: Village, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what a phone shows; of notices those of above."""
+    told: list[tuple[str, bool]] = []
+    custodian = village.node.custodian
+    monkeypatch.setattr(custodian, "note_shown", lambda rid, *, urgent: told.append((rid, urgent)))
+    rid = await village.hear()
+    await perform_for_page(village.node, "publish", title="村里的事", text="")
+    paths = ("/", "/notices", "/board", f"/notice/{rid}")
+    for path in paths:
+        await village.get(path)
+    assert told == []
+    await village.get("/kiosk")
+    told.clear()  # it leads to the first page
+    for path in paths:
+        assert "大风" in await village.get(path)
+    assert told == [(rid, True)] * len(paths)
+
+
+async def test_what_is_shown_is_stated_once(village: Village) -> None:
+    """By the node itself, in a proof to those above."""
+    rid = await village.hear()
+    await village.get("/kiosk")
+    feed = Feed(VILLAGE, EPOCH, "custody", "^")
+    stated = asyncio.Event()
+    village.node.log.subscribe(lambda feeds: stated.set() if feed in feeds else None)
+
+    while True:
+        records = await village.node.log.store.read(feed, 0, 9, 10**6)
+        bodies = [read_as(Stated, record.body or b"") for record in records]
+        found = [one.rid for body in bodies for one in body.shown]
+        if found:
+            break
+        async with asyncio.timeout(10):
+            await stated.wait()
+        stated.clear()
+    assert found == [rid]
 
 
 async def test_a_kiosk_says_that_it_is_one(village: Village) -> None:
