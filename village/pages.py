@@ -20,6 +20,7 @@ from shared.errors import InvalidError, NotFoundError, RefusedError, SanjiError
 from shared.web.cards import cards_of
 from shared.web.case_words import SCORES, TOPICS
 from shared.web.i18n import Words, later
+from shared.web.security import form_of
 from shared.web.site import Site
 from shared.web.slip import qr, read_slip, slip_text
 from shared.web.trouble import why
@@ -177,7 +178,7 @@ class Kiosk:
     async def file(self, request: web.Request) -> web.Response:
         """Take it down and give a receipt; what goes wrong gives back what was typed."""
         words, topic = self._site.words(request), _topic(request)
-        posted = await request.post()
+        posted = await form_of(request, words)
         typed = {name: str(posted.get(name, "")) for name in ("kind", "text", "place")}
         error = ""
         if not typed["text"].strip():
@@ -228,7 +229,7 @@ class Kiosk:
     async def look_up(self, request: web.Request) -> web.Response:
         """Find the case of a number or of a scanned receipt."""
         words = self._site.words(request)
-        typed = str((await request.post()).get("receipt", ""))
+        typed = str((await form_of(request, words)).get("receipt", ""))
         receipt, secret = read_slip(typed)
         try:
             told = await self._act("follow", receipt=receipt, secret=secret)
@@ -265,7 +266,7 @@ class Kiosk:
         """Take down what the person thinks of the answer."""
         words = self._site.words(request)
         name, slip = self._slip(request)
-        score = str((await request.post()).get("score", ""))
+        score = str((await form_of(request, self._site.words(request))).get("score", ""))
         if score not in SCORES or not slip.secret:
             return await self._case(request, words.say("请选一样：满意、基本满意，还是不满意。"))
         try:
@@ -276,7 +277,9 @@ class Kiosk:
 
     async def leave(self, request: web.Request) -> web.Response:
         """Wipe what the kiosk knew of the person who left."""
-        for name in str((await request.post()).get("slip", "")).split():
+        for name in str(
+            (await form_of(request, self._site.words(request))).get("slip", "")
+        ).split():
             self._drawer.wipe(name)
         raise web.HTTPSeeOther("/")
 

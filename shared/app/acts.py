@@ -4,7 +4,9 @@ The command line calls them, through the control socket while the node serves, d
 does not; pages and the JSON API will call the same ones.
 """
 
+import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from shared.app import evidence, exchange, status
@@ -16,7 +18,7 @@ from shared.domain.cases.kinds import ANSWERED, FILED, RATED
 from shared.domain.custody import view as custody
 from shared.domain.notices import view as notices
 from shared.domain.notices.kinds import CORRECTED, PUBLISHED, WITHDRAWN
-from shared.errors import NotFoundError, RefusedError, UnavailableError
+from shared.errors import NotFoundError, RefusedError, SanjiError, UnavailableError
 from shared.node.author import Draft, Written
 from shared.node.node import Node
 from shared.node.views import Views
@@ -27,6 +29,8 @@ Progress = Callable[[int, int], None]
 """Called with (done, total) of long work; total 0 = not known."""
 
 Act = Callable[..., Awaitable[dict[str, Any]]]
+
+_RID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def _views(node: Node) -> Views:
@@ -238,14 +242,19 @@ async def answer(
 
 
 async def _case(node: Node, text: str) -> cases.CaseRow:
-    """Return the case that a receipt number, with or without its label, names."""
-    label, receipt = receipts.parse(text)
+    """Return the case that a receipt number, with or without its label, or its whole rid names."""
     views = _views(node)
     await views.catch_up()
+    if _RID.fullmatch(text):
+        row = await views.query(lambda connection: cases.get(connection, bytes.fromhex(text)))
+        if row is None:
+            raise NotFoundError(f"no case {text} is here.")
+        return row
+    label, receipt = receipts.parse(text)
     rows = await views.query(lambda connection: cases.by_receipt(connection, str(receipt)))
     rows = [row for row in rows if receipts.is_valid(row.author, receipt)]
     if label:
-        rows = [row for row in rows if _label(node, row.author) == label]
+        rows = [row for row in rows if receipts.plain(_label(node, row.author)) == label]
     own = [row for row in rows if row.author == node.identity.division]
     rows = own if own and not label else rows
     if not rows:
@@ -329,8 +338,10 @@ ACTS: Final[dict[str, Act]] = {
 async def perform_for_page(node: Node, act: str, **given: Any) -> dict[str, Any]:
     """Do an act for a page and let the views show it: the next page is about it.
 
-    Nobody watches the progress of so short an act.
+    Nobody watches the progress of so short an act. It is done even where the views cannot follow
+    now: a page that called that a failure would be sent again, and the act done twice.
     """
     told = await ACTS[act](node, lambda _done, _total: None, **given)
-    await _views(node).catch_up()
+    with suppress(SanjiError):
+        await _views(node).catch_up()
     return told

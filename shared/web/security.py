@@ -4,8 +4,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import StreamReader, web
+from multidict import MultiDictProxy
 
 from shared.errors import InvalidError, RefusedError
+from shared.web.i18n import Words
+
+Form = MultiDictProxy[str | bytes | web.FileField]
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -42,6 +46,18 @@ async def read_all(stream: StreamReader, bytes_max: int) -> bytes:
         if len(data) > bytes_max:
             raise InvalidError(f"this has more than {bytes_max:,} bytes.")
     return bytes(data)
+
+
+async def form_of(request: web.Request, words: Words) -> Form:
+    """Return the fields of a form.
+
+    Raises:
+        InvalidError: it cannot be read; no browser writes such a one.
+    """
+    try:
+        return await request.post()
+    except (LookupError, ValueError, AssertionError, RuntimeError):
+        raise InvalidError(words.say("这个表单读不出来。")) from None
 
 
 def check_origin(request: web.Request) -> None:

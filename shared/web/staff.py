@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from shared.errors import InvalidError, RefusedError
+from shared.errors import RefusedError
 from shared.node.accounts import NAME_CHARS_MAX, Account, Accounts
 from shared.node.clock import Clock
 from shared.web.i18n import Words
 from shared.web.look import local
+from shared.web.security import form_of
 from shared.web.sessions import OnceLinks, Session, Sessions, Throttle
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -134,10 +135,7 @@ class Staff:
     async def log_in(self, request: web.Request) -> web.Response:
         """Check name and password; what goes wrong keeps the name."""
         words = self._pages.words(request)
-        try:
-            posted = await request.post()
-        except (LookupError, ValueError):  # no browser writes such a form
-            raise InvalidError(words.say("这个表单读不出来。")) from None
+        posted = await form_of(request, words)
         name, password = str(posted.get("name", "")).strip(), str(posted.get("password", ""))
         back = str(posted.get("next") or _first(request))
         if self._throttle.wait_seconds(name):

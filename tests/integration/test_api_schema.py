@@ -12,7 +12,7 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import Status, events, from_schema
 
-from shared.record.feed import Level
+from tests.support.trust import DISTRICT, VILLAGE
 from tests.unit.app.test_api import program
 
 EXAMPLES = 20
@@ -20,7 +20,7 @@ EXAMPLES = 20
 
 
 @contextmanager
-def served(path: Path, level: Level) -> Iterator[tuple[str, str]]:
+def served(path: Path, code: str) -> Iterator[tuple[str, str]]:
     """Serve a node in a thread of its own; yields the address and a token."""
     told: list[tuple[str, str]] = []
     ready = threading.Event()
@@ -28,7 +28,7 @@ def served(path: Path, level: Level) -> Iterator[tuple[str, str]]:
     ended = asyncio.Event()
 
     async def work() -> None:
-        async with program(path, level) as made:
+        async with program(path, code) as made:
             told.append((str(made.client.make_url("/api/v1")), made.token))
             ready.set()
             await ended.wait()
@@ -57,12 +57,12 @@ def settings(token: str) -> SchemathesisConfig:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("level", [Level.DISTRICT, Level.VILLAGE])
-def test_the_api_is_what_it_says(tmp_path: Path, level: Level) -> None:
+@pytest.mark.parametrize("code", [DISTRICT, VILLAGE])
+def test_the_api_is_what_it_says(tmp_path: Path, code: str) -> None:
     """No failure of the server, no answer that is not described, nothing unfit accepted."""
     failures: list[str] = []
     asked: Counter[str] = Counter()
-    with served(tmp_path / "node", level) as (url, token):
+    with served(tmp_path / "node", code) as (url, token):
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json", config=settings(token))
         for event in from_schema(schema).execute():
             if isinstance(event, events.ScenarioFinished):

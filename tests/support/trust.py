@@ -24,6 +24,10 @@ from tests.support.records import START_MS, key_of
 DISTRICT: Final = "340602"
 TOWN: Final = "340602100"
 VILLAGE: Final = "340602100201"
+VILLAGE_2: Final = "340602100202"
+TOWN_2: Final = "340602101"
+VILLAGE_3: Final = "340602101204"
+TWINS: Final = "新村（东）"
 EPOCH: Final = (1).to_bytes(8, "big")
 
 _TRUST: Final = "trust"
@@ -75,13 +79,13 @@ def founded(key: SigningKey, code: str = DISTRICT, level: Level = Level.DISTRICT
 
 
 def certified_body(
-    anchor: bytes, parent: str, code: str, level: Level, key: SigningKey
+    anchor: bytes, parent: str, code: str, level: Level, key: SigningKey, **more: Any
 ) -> dict[str, Any]:
     """Return the body of ``node.certified.v1``, with the proof of the new key."""
     nonce = sha256(code.encode()).digest()[:16]
     proof = key.sign_bytes(proof_message(anchor, parent, code, nonce))
     named = keyed(code, level, key)
-    return {**named, "parent": parent, "nonce": nonce.hex(), "proof": proof.hex()}
+    return {**named, "parent": parent, "nonce": nonce.hex(), "proof": proof.hex(), **more}
 
 
 def opened(
@@ -133,3 +137,27 @@ def small_district() -> SmallDistrict:
     )
     leaf = opened(VILLAGE, Level.VILLAGE, village_certified.rid, village)
     return SmallDistrict(anchor, top, town_certified, middle, village_certified, leaf)
+
+
+@cache
+def further_divisions() -> tuple[Record, ...]:
+    """Return what certifies, beside the small district, a village of its town and a second town.
+
+    Keys 3 (village), 4 (the town) and 5 (its village). Both villages have one name, and codes for
+    which all their receipt numbers are the same.
+    """
+    small = small_district()
+    made: list[Record] = []
+
+    def certify(base: Record, parent: str, by: int, code: str, number: int, **more: str) -> None:
+        level = Level.TOWN if parent == DISTRICT else Level.VILLAGE
+        feed, key = trust_feed(parent, Level(level - 1)), key_of(number)
+        body = certified_body(small.founded.rid, parent, code, level, key, **more)
+        seq = base.header.seq + 1
+        made.append(signed(feed, seq, base.rid, CERTIFIED, body, key_of(by)))
+        made.append(opened(code, level, made[-1].rid, key))
+
+    certify(small.village_certified, TOWN, 1, VILLAGE_2, 3, label=TWINS)
+    certify(small.town_certified, DISTRICT, 0, TOWN_2, 4)
+    certify(made[-1], TOWN_2, 4, VILLAGE_3, 5, label=TWINS)
+    return tuple(made)

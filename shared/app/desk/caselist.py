@@ -15,7 +15,7 @@ from shared.domain.cases.view import CaseRow
 from shared.domain.custody import view as custody
 
 CASES_MAX: Final = 500
-"""Open cases that are sorted by due date; whoever has more has other troubles, and is told so."""
+"""Cases on one page; whoever has more open ones has other troubles, and is told so."""
 
 WEEK_DAYS: Final = 7
 
@@ -54,7 +54,7 @@ DONE: Final = frozenset({Group.ANSWERED, Group.RATED})
 
 
 def load(conn: Connection, district: str, now_ms: int, stage: str = "filed") -> list[Entry]:
-    """Return the cases of a stage that this node holds, by due date.
+    """Return the cases of a stage that this node holds, by due date; of too many the oldest.
 
     Args:
         conn: A connection to the node's database.
@@ -62,7 +62,7 @@ def load(conn: Connection, district: str, now_ms: int, stage: str = "filed") -> 
         now_ms: Unix ms.
         stage: filed, answered or rated.
     """
-    rows = cases.page(conn, CASES_MAX, stage=stage)
+    rows = cases.page(conn, CASES_MAX, stage=stage, oldest=stage == "filed")
     return sorted(entries_of(conn, rows, district, now_ms), key=_urgency)
 
 

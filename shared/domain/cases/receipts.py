@@ -95,21 +95,26 @@ def parse(text: str) -> tuple[str, Receipt]:
     Raises:
         InvalidError: this cannot be a receipt number.
     """
-    plain = " ".join(unicodedata.normalize("NFKC", text[:200]).split()).rstrip("。., ")
+    typed = plain(text[:200]).rstrip("。., ")
     # 一 is a number and a dash alike; between digits it can only be a dash.
-    plain = re.sub(rf"(?<=[0-9 ]){_DASHES.pattern}+(?=[0-9 ])", "-", plain)
-    found = _GROUPS.search(plain)
+    typed = re.sub(rf"(?<=[0-9 ]){_DASHES.pattern}+(?=[0-9 ])", "-", typed)
+    found = _GROUPS.search(typed)
     if found:
         parts = found.group("year", "number", "epoch", "check")
-        return plain[: found.start()].strip(), Receipt(parts[0], parts[1], parts[2] or "", parts[3])
-    tail = _DIGITS.search(plain)
+        return typed[: found.start()].strip(), Receipt(parts[0], parts[1], parts[2] or "", parts[3])
+    tail = _DIGITS.search(typed)
     digits = re.sub(r"\D", "", tail[0]) if tail else ""
     if tail is None or len(digits) not in _LENGTHS:
-        raise InvalidError(f"{plain[:40]!r} is not a receipt number.", advice=_ADVICE)
+        raise InvalidError(f"{typed[:40]!r} is not a receipt number.", advice=_ADVICE)
     size, epoch_size = _LENGTHS[len(digits)]
     year, rest = digits[:2], digits[2:]
     receipt = Receipt(year, rest[:size], rest[size : size + epoch_size], digits[-1])
-    return plain[: tail.start()].strip(), receipt
+    return typed[: tail.start()].strip(), receipt
+
+
+def plain(text: str) -> str:
+    """Return ``text`` with one form for each character and one blank: how labels are compared."""
+    return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def is_valid(division: str, receipt: Receipt) -> bool:

@@ -231,6 +231,7 @@ def page(
     *,
     stage: str | None = None,
     author: str | None = None,
+    oldest: bool = False,
 ) -> list[CaseRow]:
     """Return up to ``limit`` cases, the newest first.
 
@@ -240,6 +241,7 @@ def page(
         before: ``(filed_ms, rid)`` of the last row of the page before.
         stage: Only those that stand there: filed, answered or rated.
         author: Only those that this node filed.
+        oldest: The oldest instead, and these first.
     """
     query = select(*_COLUMNS)
     if before is not None:
@@ -248,7 +250,8 @@ def page(
         query = query.where(CASE_FILE.c.stage == stage)
     if author is not None:
         query = query.where(CASE_FILE.c.author == author)
-    query = query.order_by(CASE_FILE.c.filed_ms.desc(), CASE_FILE.c.subject.desc()).limit(limit)
+    place = (CASE_FILE.c.filed_ms, CASE_FILE.c.subject)
+    query = query.order_by(*(place if oldest else (one.desc() for one in place))).limit(limit)
     return [_read(row) for row in conn.execute(query)]
 
 

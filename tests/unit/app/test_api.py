@@ -13,66 +13,42 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from typer.testing import CliRunner
 
 import district.cli
-from demo.trace import until
 from shared.app import control
 from shared.app.api import remembered, tokens
 from shared.app.api.reading import BODY_BYTES_MAX
-from shared.app.api.remembered import ANSWERS, KEPT_MS
+from shared.app.api.remembered import KEPT_MS
 from shared.app.api.service import OPERATIONS, Api
 from shared.app.api.tokens import Tokens
 from shared.app.compose import serving
 from shared.app.membership import init_district
-from shared.domain.catalogue import KINDS, PROJECTIONS
-from shared.domain.custody.rules import Intervals
-from shared.domain.tables import VIEWS
 from shared.errors import InvalidError, RefusedError, StorageError
-from shared.log.database import Database
-from shared.log.sql import SqlStore
-from shared.log.tables import LOG_TABLES
-from shared.node.author import inline
-from shared.node.clock import HandClock
-from shared.node.home import Home, Identity, Keys
-from shared.node.node import Node, Surroundings
+from shared.node.home import Home
 from shared.node.settings import load_settings
-from shared.node.views import BOOKMARKS, Views
-from shared.record.feed import Feed, Level, travel_order
 from shared.record.run import Run
 from shared.web.security import HEADERS
 from shared.web.server import make_app
 from tests.support.records import key_of
-from tests.support.trust import DISTRICT, EPOCH, TOWN, VILLAGE, small_district
+from tests.support.served import Served, no_link, served, stated
+from tests.support.trust import DISTRICT, TOWN, VILLAGE
 
-SMALL = small_district()
-PLACES = {
-    Level.DISTRICT: (DISTRICT, "杜集", ()),
-    Level.TOWN: (TOWN, "朔里", ((DISTRICT, "x:d"),)),
-    Level.VILLAGE: (VILLAGE, "沈集", ((TOWN, "x:t"), (DISTRICT, "x:d"))),
-}
 API = "/api/v1"
 NOTICE = {"title": "停水通知", "text": "明天停水。"}
 WORDS = {"kind": "ask", "text": "自来水什么时候通？", "topic": "water", "place": "老桥"}
 
 
 @dataclass
-class Program:
+class Program(Served):
     """A node that serves the API, and a program before it.
 
     Attributes:
-        node: The node.
-        clock: Its clock.
-        client: Talks to its web server.
         token: What the program calls itself by; empty for nothing.
         headers: Of the last answer.
     """
 
-    node: Node
-    clock: HandClock
-    client: TestClient[web.Request, web.Application]
     token: str
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -102,29 +78,6 @@ class Program:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.ask("POST", path, status, body, headers=named)
 
-    async def hear(self, *others: "Program") -> None:
-        """Take in all that the others hold, as the links would bring it."""
-        for other in others:
-            for feed, state in sorted(
-                other.node.log.feeds.items(), key=lambda one: travel_order(one[0])
-            ):
-                first = self.node.log.state(feed).count
-                records = await other.node.log.store.read(feed, first, state.count, 10**7)
-                if records:
-                    await self.node.log.accept([Run(feed, first, tuple(records))], 0)
-
-
-async def _no_link(_: web.Request) -> web.StreamResponse:
-    return web.Response()
-
-
-async def stated(made: Program, audience: str) -> None:
-    """Wait until the node has said again to ``audience`` what it holds."""
-    feed = Feed(made.node.identity.division, EPOCH, "custody", audience)
-    before = made.node.log.state(feed).count
-    await made.clock.advance(Intervals().proof_ms / 1000)
-    await until(made.node, lambda: made.node.log.state(feed).count > before)
-
 
 def token_of(home: Home, name: str = "office") -> str:
     """Return a new token of the home."""
@@ -132,51 +85,33 @@ def token_of(home: Home, name: str = "office") -> str:
 
 
 @asynccontextmanager
-async def program(path: Path, level: Level, token: str | None = None) -> AsyncIterator[Program]:
-    """The node of a tier in ``path``, made or opened again; ``token`` None for a new one."""
+async def program(path: Path, code: str, token: str | None = None) -> AsyncIterator[Program]:
+    """The node of a division in ``path``, made or opened again; ``token`` None for a new one."""
     path.mkdir(exist_ok=True)
-    home, clock = Home(path), HandClock(1_795_500_000_000)
+    home = Home(path)
     token = token_of(home) if token is None else token
-    database = Database.open(path / "log.db", LOG_TABLES, VIEWS, BOOKMARKS, ANSWERS)
-    around = Surroundings(
-        clock=clock, entropy=random.Random(int(level)).randbytes, chance=random.Random(2),
-        offload=inline,
-    )  # fmt: skip
-    code, label, above = PLACES[level]
-    node = Node(
-        Identity(code, label, level, SMALL.founded.rid, above),
-        Keys(key_of(int(level)), bytes(32)), SqlStore(database), KINDS, around=around,
-        views=lambda log: Views(database, log, KINDS, PROJECTIONS),
-    )  # fmt: skip
-    await node.open()
-    if not node.log.feeds:
-        for record in SMALL.records:
-            await node.log.accept([Run(record.header.feed, record.header.seq, (record,))], 0)
-    node.log.epoch = EPOCH
-    app = make_app(node, link=_no_link, api=Api(home))
-    async with node.working(), TestClient(TestServer(app)) as client:
-        yield Program(node, clock, client, token)
-    await database.close()
+    async with served(path, code, api=Api(home)) as made:
+        yield Program(made.node, made.clock, made.client, token)
 
 
 @pytest.fixture
 async def top(tmp_path: Path) -> AsyncIterator[Program]:
     """A district's."""
-    async with program(tmp_path / "d", Level.DISTRICT) as made:
+    async with program(tmp_path / "d", DISTRICT) as made:
         yield made
 
 
 @pytest.fixture
 async def town(tmp_path: Path) -> AsyncIterator[Program]:
     """A town's."""
-    async with program(tmp_path / "t", Level.TOWN) as made:
+    async with program(tmp_path / "t", TOWN) as made:
         yield made
 
 
 @pytest.fixture
 async def village(tmp_path: Path) -> AsyncIterator[Program]:
     """A village's."""
-    async with program(tmp_path / "v", Level.VILLAGE) as made:
+    async with program(tmp_path / "v", VILLAGE) as made:
         yield made
 
 
@@ -460,9 +395,9 @@ async def test_a_revoked_token_opens_nothing(tmp_path: Path) -> None:
 async def test_a_serving_node_knows_a_new_token(tmp_path: Path) -> None:
     """No restart is needed, for a new one and for one that is revoked."""
     home = Home(tmp_path)
-    async with program(tmp_path, Level.TOWN) as made:
+    async with program(tmp_path, TOWN) as made:
         api = Api(home)
-        server = TestServer(make_app(made.node, link=_no_link, api=api))
+        server = TestServer(make_app(made.node, link=no_link, api=api))
         async with TestClient(server) as client:
             act = api.acts()[tokens.SET]
             text = (await act(made.node, lambda *_: None, name="x"))["token"]
@@ -657,12 +592,12 @@ async def test_a_slow_body_is_not_waited_for(
 
 async def test_a_key_is_done_once_also_after_a_restart(tmp_path: Path) -> None:
     """The same answer, secret included; another body, address or caller is another thing."""
-    async with program(tmp_path, Level.VILLAGE) as first:
+    async with program(tmp_path, VILLAGE) as first:
         filed = await first.post("/feedbacks", WORDS, Idempotency_Key="k1")
         again = await first.post("/feedbacks", WORDS, Idempotency_Key="k1")
         token = first.token
         assert first.headers["Idempotent-Replayed"] == "true"
-    async with program(tmp_path, Level.VILLAGE, token) as second:
+    async with program(tmp_path, VILLAGE, token) as second:
         later = await second.post("/feedbacks", WORDS, Idempotency_Key="k1")
         await second.post("/feedbacks", WORDS | {"place": "x"}, 422, Idempotency_Key="k1")
         await second.post("/notices", NOTICE, 422, Idempotency_Key="k1")
@@ -670,7 +605,7 @@ async def test_a_key_is_done_once_also_after_a_restart(tmp_path: Path) -> None:
         location = await second.post("/notices", NOTICE, Idempotency_Key="k2")
         await second.post("/notices", NOTICE, Idempotency_Key="k2")
         assert second.headers["Location"].endswith(location["rid"])
-    async with program(tmp_path, Level.VILLAGE, token_of(Home(tmp_path), "other")) as third:
+    async with program(tmp_path, VILLAGE, token_of(Home(tmp_path), "other")) as third:
         other = await third.post("/feedbacks", WORDS, Idempotency_Key="k1")
     assert filed == again == later
     assert other["rid"] != filed["rid"]
@@ -678,7 +613,7 @@ async def test_a_key_is_done_once_also_after_a_restart(tmp_path: Path) -> None:
 
 async def test_no_secret_is_kept_with_the_answer(tmp_path: Path) -> None:
     """The database holds neither the secret nor the words of an answer in clear."""
-    async with program(tmp_path, Level.VILLAGE) as made:
+    async with program(tmp_path, VILLAGE) as made:
         filed = await made.post("/feedbacks", WORDS, Idempotency_Key="k1")
     held = b"".join(file.read_bytes() for file in tmp_path.glob("log.db*"))
     assert b"k1" in held
@@ -719,7 +654,7 @@ async def test_what_was_interrupted_is_not_done_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node that stopped in between does not know whether it was done, and says so."""
-    async with program(tmp_path, Level.TOWN) as first:
+    async with program(tmp_path, TOWN) as first:
 
         async def broken(_: Any) -> None:
             raise ValueError("killed")
@@ -728,7 +663,7 @@ async def test_what_was_interrupted_is_not_done_again(
             patch.setattr(first.node.author, "submit", broken)
             await first.post("/notices", NOTICE, 500, Idempotency_Key="k")
         token = first.token
-    async with program(tmp_path, Level.TOWN, token) as second:
+    async with program(tmp_path, TOWN, token) as second:
         told = await second.post("/notices", NOTICE, 409, Idempotency_Key="k")
     assert "Look whether it was done" in told["detail"]
 
@@ -750,13 +685,13 @@ async def test_an_answer_that_cannot_be_kept_is_given_all_the_same(
 
 async def test_a_sealed_answer_that_was_altered_is_not_given(tmp_path: Path) -> None:
     """Whoever writes into the database puts no words into the node's mouth."""
-    async with program(tmp_path, Level.TOWN) as made:
+    async with program(tmp_path, TOWN) as made:
         await made.post("/notices", NOTICE, Idempotency_Key="k")
         token = made.token
     with sqlite3.connect(tmp_path / "log.db") as database:
         database.execute("UPDATE api_answer SET sealed = zeroblob(40)")
     database.close()
-    async with program(tmp_path, Level.TOWN, token) as again:
+    async with program(tmp_path, TOWN, token) as again:
         await again.post("/notices", NOTICE, 409, Idempotency_Key="k")
 
 

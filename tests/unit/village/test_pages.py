@@ -2,53 +2,32 @@
 
 import asyncio
 import html
-import random
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
 from shared.app.acts import perform_for_page
 from shared.domain.cases.kinds import ANSWERED
-from shared.domain.catalogue import KINDS, PROJECTIONS
 from shared.domain.custody.kinds import Stated
 from shared.domain.notices.kinds import PUBLISHED
-from shared.domain.tables import VIEWS
-from shared.log.database import Database
-from shared.log.sql import SqlStore
-from shared.log.tables import LOG_TABLES
-from shared.node.author import inline
-from shared.node.clock import HandClock
-from shared.node.home import Identity, Keys
-from shared.node.node import Node, Surroundings
-from shared.node.views import BOOKMARKS, Views
-from shared.record.feed import Feed, Level
-from shared.record.run import Run
+from shared.record.feed import Feed
 from shared.trust.authority import read_as
-from shared.web.server import make_app
 from tests.support.records import key_of
-from tests.support.trust import DISTRICT, EPOCH, TOWN, VILLAGE, signed, small_district
+from tests.support.served import Served, served
+from tests.support.trust import EPOCH, TOWN, VILLAGE, signed, small_district
 from village.drawer import KEPT_SECONDS
 from village.pages import Kiosk
 
-SMALL = small_district()
 LABEL = "单位" + VILLAGE
 SAME = {"Sec-Fetch-Site": "same-origin"}
 WORDS = "路灯坏了 <b>三盏</b>"
 
 
-@dataclass
-class Village:
+class Village(Served):
     """A village's node and a browser before it."""
-
-    node: Node
-    clock: HandClock
-    client: TestClient[web.Request, web.Application]
 
     async def get(self, path: str, status: int = 200) -> str:
         """Return a page."""
@@ -69,12 +48,12 @@ class Village:
         assert found is not None
         return path, found[1].replace("\u2011", "-")
 
-    async def hear(self) -> str:
+    async def warn(self) -> str:
         """Take in an urgent notice of the town; return its rid."""
         feed = Feed(TOWN, EPOCH, "urgent", TOWN + "*")
         body = {"stream": "government", "category": "urgent", "title": "大风", "text": ""}
-        record = signed(feed, 0, SMALL.town_opened.rid, PUBLISHED, body, key_of(1))
-        await self.node.log.accept([Run(feed, 0, (record,))], self.clock.wall_ms())
+        record = signed(feed, 0, small_district().town_opened.rid, PUBLISHED, body, key_of(1))
+        await self.accept(record)
         return record.rid.hex()
 
     async def answer(self) -> None:
@@ -85,38 +64,16 @@ class Village:
         body = {"outcome": "settled", "text": "换好了。", "publish": "full"}
         feed = Feed(TOWN, EPOCH, "ordinary", VILLAGE)
         record = signed(
-            feed, 0, SMALL.town_opened.rid, ANSWERED, body, key_of(1), refs=(filed.rid,)
+            feed, 0, small_district().town_opened.rid, ANSWERED, body, key_of(1), refs=(filed.rid,)
         )
-        await self.node.log.accept([Run(feed, 0, (record,))], self.clock.wall_ms())
-
-
-async def _no_link(_: web.Request) -> web.StreamResponse:
-    return web.Response()
+        await self.accept(record)
 
 
 @pytest.fixture
 async def village(tmp_path: Path) -> AsyncIterator[Village]:
     """A village that serves."""
-    clock = HandClock(1_795_500_000_000)
-    database = Database.open(tmp_path / "log.db", LOG_TABLES, VIEWS, BOOKMARKS)
-    around = Surroundings(
-        clock=clock, entropy=random.Random(1).randbytes, chance=random.Random(2), offload=inline
-    )
-    identity = Identity(
-        VILLAGE, "沈集", Level.VILLAGE, SMALL.founded.rid, ((TOWN, "x:t"), (DISTRICT, "x:d"))
-    )
-    node = Node(
-        identity, Keys(key_of(2), bytes(32)), SqlStore(database), KINDS, around=around,
-        views=lambda log: Views(database, log, KINDS, PROJECTIONS),
-    )  # fmt: skip
-    await node.open()
-    for record in SMALL.records:
-        await node.log.accept([Run(record.header.feed, record.header.seq, (record,))], 0)
-    node.log.epoch = EPOCH
-    app = make_app(node, link=_no_link, surface=Kiosk())
-    async with node.working(), TestClient(TestServer(app)) as client:
-        yield Village(node, clock, client)
-    await database.close()
+    async with served(tmp_path, VILLAGE, surface=Kiosk()) as made:
+        yield Village(made.node, made.clock, made.client)
 
 
 async def test_said_in_three_taps(village: Village) -> None:
@@ -149,7 +106,7 @@ async def test_what_a_kiosk_shows_is_told_above(
     told: list[tuple[str, bool]] = []
     custodian = village.node.custodian
     monkeypatch.setattr(custodian, "note_shown", lambda rid, *, urgent: told.append((rid, urgent)))
-    rid = await village.hear()
+    rid = await village.warn()
     await perform_for_page(village.node, "publish", title="村里的事", text="")
     paths = ("/", "/notices", "/board", f"/notice/{rid}")
     for path in paths:
@@ -164,7 +121,7 @@ async def test_what_a_kiosk_shows_is_told_above(
 
 async def test_what_is_shown_is_stated_once(village: Village) -> None:
     """By the node itself, in a proof to those above."""
-    rid = await village.hear()
+    rid = await village.warn()
     await village.get("/kiosk")
     feed = Feed(VILLAGE, EPOCH, "custody", "^")
     stated = asyncio.Event()
@@ -314,3 +271,26 @@ async def test_english_is_complete(village: Village) -> None:
         ):
             text = text.replace(said, "")
         assert [sign for sign in text if "\u4e00" <= sign <= "\u9fff"] == [], page
+
+
+@pytest.mark.parametrize("path", ["/file/roads", "/follow", "/rate"])
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"text=x", "application/x-www-form-urlencoded; charset=none-such"),
+        (b"text=\xff\xfe", "application/x-www-form-urlencoded"),
+        (b"--x\r\n\r\n", "multipart/form-data; boundary=x"),
+        (b"rubbish", "multipart/form-data; boundary=x"),
+        (b"rubbish", "multipart/form-data"),
+        (b'--x\r\nContent-Disposition: form-data; name="text"; filename="a"\r\n\r\nhi\r\n--x--\r\n',
+         "multipart/form-data; boundary=x"),
+    ],
+)  # fmt: skip
+async def test_what_is_no_form_is_refused(
+    village: Village, path: str, data: bytes, kind: str
+) -> None:
+    """In words; it is nobody's fault here."""
+    headers = SAME | {"Content-Type": kind}
+    async with village.client.post(path, data=data, headers=headers) as response:
+        assert response.status < 500
+        assert "<main" in await response.text()
