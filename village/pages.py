@@ -277,9 +277,8 @@ class Kiosk:
 
     async def leave(self, request: web.Request) -> web.Response:
         """Wipe what the kiosk knew of the person who left."""
-        for name in str(
-            (await form_of(request, self._site.words(request))).get("slip", "")
-        ).split():
+        posted = await form_of(request, self._site.words(request))
+        for name in str(posted.get("slip", "")).split():
             self._drawer.wipe(name)
         raise web.HTTPSeeOther("/")
 

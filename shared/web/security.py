@@ -9,7 +9,7 @@ from multidict import MultiDictProxy
 from shared.errors import InvalidError, RefusedError
 from shared.web.i18n import Words
 
-Form = MultiDictProxy[str | bytes | web.FileField]
+Form = MultiDictProxy[str | bytes | bytearray | web.FileField]
 
 HEADERS: Final = {
     "Content-Security-Policy": (
