@@ -1,5 +1,6 @@
 """The pages of a village: filing, the receipt, following, rating; nothing typed is lost."""
 
+import asyncio
 import html
 import re
 from collections.abc import AsyncIterator
@@ -11,11 +12,12 @@ import pytest
 from shared.app.acts import perform_for_page
 from shared.domain.cases.kinds import ANSWERED
 from shared.domain.custody.kinds import Stated
+from shared.domain.custody.rules import Intervals
 from shared.domain.notices.kinds import PUBLISHED
 from shared.record.feed import Feed
 from shared.trust.authority import read_as
 from tests.support.records import key_of
-from tests.support.served import Served, served, stated
+from tests.support.served import Served, served
 from tests.support.trust import EPOCH, TOWN, VILLAGE, signed, small_district
 from village.drawer import KEPT_SECONDS
 from village.pages import Kiosk
@@ -121,13 +123,23 @@ async def test_what_a_kiosk_shows_is_told_above(
 async def test_what_is_shown_is_stated(village: Village) -> None:
     """By the node itself, in a proof to those above."""
     rid = await village.warn()
+    feed, log = Feed(VILLAGE, EPOCH, "custody", "^"), village.node.log
+    moved: asyncio.Queue[bool] = asyncio.Queue()
+    log.subscribe(lambda feeds: moved.put_nowait(feed in feeds))
+
+    async def shown() -> list[str]:
+        bodies = [
+            read_as(Stated, record.body or b"")
+            for record in await log.store.read(feed, 0, 9, 10**6)
+        ]
+        return [one.rid for body in bodies for one in body.shown]
+
     await village.get("/kiosk")
-    await village.get("/board")
-    await stated(village, "^")
-    feed = Feed(VILLAGE, EPOCH, "custody", "^")
-    records = await village.node.log.store.read(feed, 0, 9, 10**6)
-    bodies = [read_as(Stated, record.body or b"") for record in records]
-    assert [one.rid for body in bodies for one in body.shown] == [rid]
+    while not (found := await shown()):
+        await village.clock.advance(Intervals().urgent_proof_ms / 1000)
+        async with asyncio.timeout(20):
+            await moved.get()
+    assert found == [rid]
 
 
 async def test_a_kiosk_says_that_it_is_one(village: Village) -> None:
