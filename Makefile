@@ -57,7 +57,7 @@ check: $(INSTALLED) ## what CI checks before the tests: style, format, types, la
 simulate: $(INSTALLED) compile ## many nodes, bad lines, crashes, virtual time: COUNT=100 histories from SEED=1
 	@$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT) $(ARGS)
 
-bench: $(INSTALLED) compile #+ measures against a straight line and what we owe, in 3 minutes: build/bench/bench.json
+bench: $(INSTALLED) compile #+ measures against a straight line and what we owe, in 3 to 4 minutes: build/bench/bench.json
 	@$(PYTHON) -m bench $(ARGS)
 
 screens: $(INSTALLED) compile #+ photographs every page in Chromium for docs/screens

@@ -22,6 +22,7 @@ from bench.figures import Row
 MEASUREMENTS: Final[dict[str, Measure]] = {
     "store": storing.measure,
     "down": travel.down,
+    "one-by-one": travel.one_by_one,
     "up": travel.up,
     "catch-up": travel.catch_up,
     "no-change": travel.no_change,
@@ -32,7 +33,7 @@ MEASUREMENTS: Final[dict[str, Measure]] = {
 """By the word that ``--only`` takes."""
 
 FILE: Final = Path(__file__).parents[1] / "build" / "bench" / "bench.json"
-SECONDS_MAX: Final = 235.0
+SECONDS_MAX: Final = 270.0
 """It ends by itself, also where something hangs."""
 
 _WRONG: Final = 2
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         logger_factory=lambda *_name: structlog.PrintLogger(sys.stderr),
     )
-    console = Console(width=None if sys.stdout.isatty() else 150)
+    console = Console(width=None if sys.stdout.isatty() else 160)
     began = time.monotonic()
     rows: list[Row] = []
     trouble = ""

@@ -19,6 +19,7 @@ class Sizes:
 
     Attributes:
         notices: Notices that travel down, and that a village misses.
+        posted: Notices that travel down and were posted one by one.
         feedbacks: Feedbacks that travel up from each of two villages.
         stored: Records of the comparison with the straight line.
         pace: Records by which the machine's pace is taken between repetitions.
@@ -31,6 +32,7 @@ class Sizes:
     """
 
     notices: int = 10_000
+    posted: int = 1_000
     feedbacks: int = 5_000
     stored: int = 10_000
     pace: int = 2_500
@@ -44,7 +46,7 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
-    notices=1_000, feedbacks=500, stored=1_000, pace=500, urgent=5, held=100,
+    notices=1_000, posted=100, feedbacks=500, stored=1_000, pace=500, urgent=5, held=100,
     stores=3, repetitions=1, starts=1, load_seconds=0.5,
 )  # fmt: skip
 """A tenth: tells that all still runs; the figures say little."""
@@ -72,11 +74,24 @@ class Context:
         """Return what an amount of full size shall not exceed; with less there is no goal."""
         return Goal(bound) if self.sizes == FULL else None
 
-    def repeat(self, times: int, what: str = "repetition") -> Iterator[int]:
-        """Yield 0, 1, … for each repetition and tell of it; at least once."""
+    def repeat(
+        self,
+        times: int,
+        what: str = "repetition",
+        seconds: float = REPEAT_SECONDS_MAX,
+        at_least: int = 1,
+    ) -> Iterator[int]:
+        """Yield 0, 1, … for each repetition and tell of it.
+
+        Args:
+            times: How often.
+            what: What is told before its number.
+            seconds: After so long no further one begins.
+            at_least: So many begin all the same.
+        """
         began = time.monotonic()
         for number in range(times):
-            if number and time.monotonic() - began > REPEAT_SECONDS_MAX:
+            if number >= at_least and time.monotonic() - began > seconds:
                 return
             self.tell(f"{what} {number + 1}")
             yield number

@@ -124,6 +124,11 @@ class Network:
         """The nodes below, as far as they serve."""
         return [self.nodes[code] for code in VILLAGES if code in self.nodes]
 
+    def address(self, code: str) -> str:
+        """Return where the web server of a district or town listens, ``http://127.0.0.1:PORT``."""
+        (link,) = self.nodes[code].log.roster.addresses_of(code)
+        return link.replace("ws://", "http://", 1).removesuffix("/link")
+
     async def start(self, villages: int) -> None:
         """Found, invite, join and serve everybody, with so many villages."""
         await init_district(self.homes[DISTRICT], DISTRICT, LABELS[DISTRICT])

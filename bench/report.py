@@ -37,7 +37,7 @@ def cells(row: Row) -> tuple[str, ...]:
     span = ""
     if len(row.values) > 1:
         span = f"{shown(min(row.values))} … {shown(max(row.values))}"
-    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    ratio = "" if row.ratio is None else shown(row.ratio)
     goal = str(row.goal or "")
     if row.is_met is not None:
         goal += " ✓" if row.is_met else " ✗"
@@ -46,9 +46,10 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def shown(value: float) -> str:
     """Return a figure with as many digits as it deserves."""
-    if abs(value) >= _DIGITS_FROM:
+    if value >= _DIGITS_FROM:
         return f"{value:,.0f}"
-    return f"{value:.1f}" if abs(value) >= _DIGITS_FROM / 10 else f"{value:.2f}"
+    decimals = 1 if value >= _DIGITS_FROM / 10 else 2 if value >= _DIGITS_FROM / 1000 else 3
+    return f"{value:.{decimals}f}"
 
 
 def write_json(path: Path, rows: Sequence[Row], *, quick: bool, seconds: float) -> None:

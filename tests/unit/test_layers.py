@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("shared", "broker", "district", "town", "village", "demo")
+PACKAGES = ("shared", "broker", "district", "town", "village", "demo", "bench")
 DOMAIN = ("shared", "domain")
 
 

@@ -28,8 +28,9 @@ def test_percentile_is_the_nearest_rank(percent: float, expected: float) -> None
 
 
 def test_figures_have_the_digits_that_they_deserve() -> None:
-    """Large ones none, small ones two."""
-    assert [shown(value) for value in (12345.6, 99.44, 1.234)] == ["12,346", "99.4", "1.23"]
+    """Large ones none, small ones up to three."""
+    figures = (12345.6, 99.44, 1.234, 0.0123)
+    assert [shown(value) for value in figures] == ["12,346", "99.4", "1.23", "0.012"]
 
 
 def test_table_and_file_say_the_same(tmp_path: Path) -> None:
