@@ -238,6 +238,7 @@ def test_what_is_not_whole_is_named(folder: Path) -> None:
         ("{", "cannot be read"),
         (json.dumps({"port": PORT_BASE, "tables": tables()}), "does not start"),
     ],
+    ids=["other tables", "a list", "cut short", "no homes"],
 )
 def test_old_data_is_named(folder: Path, mark: str, says: str) -> None:
     """Other tables, a mark that is none, homes that are missing: one line says what to do."""
