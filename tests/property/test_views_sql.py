@@ -91,6 +91,8 @@ def world() -> tuple[Record, ...]:
     held = [VILLAGE, EPOCH.hex(), "ordinary", "^", 1, filed.hex(), 5, 0]
     pen.write(Feed(DISTRICT, EPOCH, "custody", VILLAGE), STATED,
               {"use": "receipt", "held": [held]}, 0)  # fmt: skip
+    pen.write(Feed(VILLAGE, EPOCH, "custody", "^"), STATED,
+              {"use": "proof", "shown": [[first.hex(), 5]]}, 2)  # fmt: skip
     pen.open(DISTRICT, Level.DISTRICT, small.founded.rid, 0, SECOND, follows=EPOCH.hex())
     body = certified_body(small.founded.rid, DISTRICT, TOWN, Level.TOWN, key_of(7))
     usurper = pen.write(trust_feed(DISTRICT, Level.DISTRICT, SECOND), CERTIFIED, body, 0)
