@@ -128,7 +128,7 @@ class Node:
                 for part in (self.author.run(), self._watch_doubt(), self.custodian.run())
             ]
             if self.views is not None:
-                running.append(tasks.create_task(self.views.run()))
+                running.append(tasks.create_task(self.views.run(self.clock)))
             try:
                 yield self
             finally:

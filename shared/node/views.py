@@ -26,10 +26,11 @@ from sqlalchemy import (
 
 from shared.domain.projection import Fact, subject_of
 from shared.domain.tables import VIEWS, Projection
-from shared.errors import InvalidError
+from shared.errors import InvalidError, StorageError
 from shared.log.database import Database
 from shared.log.log import Log
 from shared.log.tables import aside, record
+from shared.node.clock import Clock
 from shared.record.record import Record
 from shared.trust.authority import KindTable
 
@@ -37,6 +38,9 @@ T = TypeVar("T")
 
 STEP_RECORDS_MAX: Final = 500
 """Records a transaction: long enough to share a flush, short enough not to hold up a page."""
+
+RETRY_SECONDS: Final = 5.0
+"""After a fold could not be written it is tried again this late."""
 
 BOOKMARKS: Final = MetaData()
 _bookmark = Table(
@@ -89,12 +93,17 @@ class Views:
         """Run a query of a subject's ``view.py``."""
         return await self._database.run(work)
 
-    async def run(self) -> None:
-        """Fold whenever the log changed, until cancelled."""
+    async def run(self, clock: Clock) -> None:
+        """Fold whenever the log changed, until cancelled; a disk that is full is waited for."""
         unsubscribe = self._log.subscribe(lambda _feeds: self._woken.set())
         try:
             while True:
-                await self.catch_up()
+                try:
+                    await self.catch_up()
+                except StorageError as error:
+                    logger.warning("views wait for the disk", why=str(error))
+                    await clock.sleep(RETRY_SECONDS)
+                    continue
                 await self._woken.wait()
                 self._woken.clear()
         finally:
