@@ -1,5 +1,6 @@
 """What can be asked about cases: what people say, where it is, what it is answered."""
 
+import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -167,7 +168,9 @@ async def _follow(call: Call[Any, Any, Any], receipt: str, secret: str) -> Follo
 
 
 def _check_receipt(receipt: str) -> None:
-    """Raise NotFoundError for what cannot be a number: no case has it."""
+    """Raise NotFoundError for what is neither a record's id nor can be a number: no case has it."""
+    if _RID.fullmatch(receipt):
+        return
     try:
         receipts.parse(receipt)
     except InvalidError as error:
@@ -195,6 +198,7 @@ async def _on_case(act: str, call: Call[AtReceipt, Any, Any], given: dict[str, A
     return written(await call.act(act, receipt=call.path.receipt, **given))
 
 
+_RID: Final = re.compile(r"[0-9a-f]{64}")
 _VILLAGE: Final = (Level.VILLAGE,)
 _NO_SUCH: Final = (HTTPStatus.NOT_FOUND,)
 

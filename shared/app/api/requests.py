@@ -66,7 +66,9 @@ class AtRid(Asked):
 class AtReceipt(Asked):
     """An address with a receipt number."""
 
-    receipt: Typed = Field(description=later("回执编号，如“沈集 26-0001-5”；村名可以不写。"))
+    receipt: Typed = Field(
+        description=later("回执编号，如“沈集 26-0001-5”，村名可以不写；也可以写记录号。")
+    )
 
 
 class Page(Asked):
