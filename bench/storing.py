@@ -13,9 +13,9 @@ from bench.figures import Cost, Goal, Row, costing
 from bench.network import TOWN
 from shared.link.frames import Chunk, decode_frame
 from shared.log.accept import Accepted, Outcome
-from shared.log.database import Database
 from shared.log.log import Log
 from shared.log.sql import SqlStore
+from shared.log.sqlite import SqliteDatabase
 from shared.log.tables import LOG_TABLES
 
 # Measured in November 2026: one hop with one signature a run stores 35,000 records/s on a core.
@@ -63,7 +63,7 @@ async def measure(given: Context) -> Sequence[Row]:
 
 async def _accept(chunks: Chunks, folder: Path) -> Cost:
     """Let the log of a town take the chunks."""
-    store = SqlStore(Database.open(folder / "log.db", LOG_TABLES))
+    store = SqlStore(SqliteDatabase.open(folder / "log.db", LOG_TABLES))
     try:
         log = Log(TOWN, store, chunks.anchor)
         await log.open()

@@ -24,6 +24,7 @@ from shared.link.carrier import Carrier
 from shared.log.database import Database
 from shared.log.log import Log
 from shared.log.sql import SqlStore
+from shared.log.sqlite import SqliteDatabase
 from shared.log.tables import LOG_TABLES
 from shared.node.accounts import Accounts
 from shared.node.clock import SystemClock
@@ -46,7 +47,7 @@ Wrap = Callable[[Carrier], Carrier]
 def open_database(home: Home, *, pages_max: int | None = None) -> Database:
     """Open the home's database with the tables of log, views and the API's answers."""
     tables = (LOG_TABLES, VIEWS, BOOKMARKS, ANSWERS)
-    return Database.open(home.database_file, *tables, pages_max=pages_max)
+    return SqliteDatabase.open(home.database_file, *tables, pages_max=pages_max)
 
 
 def surroundings(home: Home, settings: Settings) -> Surroundings:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import sqlite
 
+from shared.log.database import insert_new
 from shared.log.store import (
     BadFrame,
     Batch,
@@ -49,8 +49,8 @@ _RID8_BYTES: Final = 8
 _FEED_COLUMNS: Final = tuple(column for column in feed.c if column.name != "key")
 _INSERT_FEED: Final = insert(feed)
 _INSERT_RECORD: Final = insert(record)
-_INSERT_ASIDE: Final = sqlite.insert(aside).on_conflict_do_nothing()
-_INSERT_FORK: Final = sqlite.insert(fork).on_conflict_do_nothing()
+_INSERT_ASIDE: Final = insert_new(aside)
+_INSERT_FORK: Final = insert_new(fork)
 _DELETE_ASIDE: Final = delete(aside).where(aside.c.rid == bindparam("known_rid"))
 _DELETE_NOTE: Final = delete(note).where(note.c.name == bindparam("known_name"))
 _UPDATE_FEED: Final = (
@@ -208,7 +208,8 @@ class _Writer:
             result = self.connection.execute(
                 _INSERT_FEED, {**values, "stopped": False, "since_ms": 0}
             )
-            known = self.feeds[name] = Known(result.lastrowid, FeedState())
+            (key,) = result.inserted_primary_key or (0,)
+            known = self.feeds[name] = Known(key, FeedState())
         return known
 
     def _save(self, changed: Iterable[Known]) -> None:

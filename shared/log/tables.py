@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 LOG_TABLES: Final = MetaData()
-"""The tables of the log, for ``Database.open``."""
+"""The tables of the log, for the ``open`` of a database."""
 
 
 class _Bytes(LargeBinary):

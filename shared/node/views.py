@@ -27,7 +27,7 @@ from sqlalchemy import (
 from shared.domain.projection import Fact, subject_of
 from shared.domain.tables import VIEWS, Projection
 from shared.errors import InvalidError, StorageError
-from shared.log.database import Database
+from shared.log.database import Database, insert_new
 from shared.log.log import Log
 from shared.log.tables import aside, record
 from shared.node.clock import Clock
@@ -113,8 +113,9 @@ class Views:
         """Fold until the views show all that the log holds; returns the records taken."""
         if self._forks_folded != self._log.counters.forks:
             # Only a fork moves records aside; looking for them each time would read all members.
-            self._forks_folded = self._log.counters.forks
+            forks = self._log.counters.forks
             await self._database.run(self._drop_cut)
+            self._forks_folded = forks
         if self._revised_folded != self._log.revised:
             revised = self._log.revised
             await self._database.run(lambda c: self._begin_anew_if_revised(c, revised))
@@ -165,7 +166,7 @@ class Views:
         ).all()  # fmt: skip
         if not cut:
             return
-        connection.execute(delete(_member).where(_member.c.rid.in_([row.rid for row in cut])))
+        connection.execute(delete(_member).where(_member.c.rid.in_(select(aside.c.rid))))
         self._fold(connection, {(row.projection, row.subject) for row in cut})
 
     def _note_members(
@@ -186,7 +187,7 @@ class Views:
                  "rid8": row.rid8}
             )  # fmt: skip
         if members:
-            connection.execute(insert(_member).prefix_with("OR IGNORE"), members)
+            connection.execute(insert_new(_member), members)
         return {(str(one["projection"]), bytes(one["subject"])) for one in members}
 
     def _fold(self, connection: Connection, changed: Iterable[tuple[str, bytes]]) -> None:
@@ -194,7 +195,9 @@ class Views:
         for name, subject in sorted(changed):
             by_projection.setdefault(name, []).append(subject)
         for name, subjects in by_projection.items():
-            self._fold_subjects(connection, self._by_name[name], subjects)
+            for start in range(0, len(subjects), STEP_RECORDS_MAX):  # a driver takes only so many
+                some = subjects[start : start + STEP_RECORDS_MAX]
+                self._fold_subjects(connection, self._by_name[name], some)
 
     def _fold_subjects(
         self, connection: Connection, projection: Projection, subjects: list[bytes]

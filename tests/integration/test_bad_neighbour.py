@@ -26,8 +26,8 @@ from shared.link.frames import (
     encode_chunk,
     encode_heads,
 )
-from shared.log.database import Database
 from shared.log.sql import SqlStore
+from shared.log.sqlite import SqliteDatabase
 from shared.log.tables import LOG_TABLES
 from shared.node.author import Draft, inline
 from shared.node.clock import HandClock
@@ -106,7 +106,7 @@ class Town:
     def __init__(self, path: Path, pages_max: int | None) -> None:
         """Open its database."""
         self.clock = HandClock()
-        self.database = Database.open(path, LOG_TABLES, threaded=False, pages_max=pages_max)
+        self.database = SqliteDatabase.open(path, LOG_TABLES, threaded=False, pages_max=pages_max)
         around = Surroundings(
             clock=self.clock, entropy=random.Random(1).randbytes, chance=random.Random(2),
             offload=inline,

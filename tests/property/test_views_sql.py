@@ -15,9 +15,9 @@ from shared.domain.catalogue import KINDS, PROJECTIONS
 from shared.domain.custody.kinds import STATED
 from shared.domain.notices.kinds import CORRECTED, PUBLISHED, WITHDRAWN
 from shared.domain.tables import VIEWS
-from shared.log.database import Database
 from shared.log.log import Log
 from shared.log.sql import SqlStore
+from shared.log.sqlite import SqliteDatabase
 from shared.log.tables import LOG_TABLES
 from shared.node.views import BOOKMARKS, Views
 from shared.record.feed import Feed, Level
@@ -110,7 +110,9 @@ class Box:
         self._start()
 
     def _start(self) -> None:
-        self.database = Database.open(self._path, LOG_TABLES, VIEWS, BOOKMARKS, threaded=False)
+        self.database = SqliteDatabase.open(
+            self._path, LOG_TABLES, VIEWS, BOOKMARKS, threaded=False
+        )
         self.log = Log(DISTRICT, SqlStore(self.database), small_district().founded.rid)
         self.views = Views(self.database, self.log, KINDS, PROJECTIONS)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from shared.log.database import Database
 from shared.log.memory import MemoryState, MemoryStore
 from shared.log.sql import SqlStore
+from shared.log.sqlite import SqliteDatabase
 from shared.log.store import Batch, Store
 from shared.log.tables import LOG_TABLES
 from tests.simulation.virtual import at_once
@@ -85,7 +85,7 @@ class MemoryDisk:
 class _HookedStore(SqlStore):
     """A ``SqlStore`` that can be made to fail around its commit."""
 
-    def __init__(self, database: Database, disk: "FileDisk") -> None:
+    def __init__(self, database: SqliteDatabase, disk: "FileDisk") -> None:
         super().__init__(database)
         self._disk = disk
 
@@ -110,7 +110,9 @@ class FileDisk:
     def open(self) -> SqlStore:
         """See ``Disk``."""
         self.kill()
-        self._store = _HookedStore(Database.open(self._file, LOG_TABLES, threaded=False), self)
+        self._store = _HookedStore(
+            SqliteDatabase.open(self._file, LOG_TABLES, threaded=False), self
+        )
         return self._store
 
     def kill(self) -> None:

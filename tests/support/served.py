@@ -19,8 +19,8 @@ from shared.app.api.remembered import ANSWERS
 from shared.domain.catalogue import KINDS, PROJECTIONS
 from shared.domain.custody.rules import Intervals
 from shared.domain.tables import VIEWS
-from shared.log.database import Database
 from shared.log.sql import SqlStore
+from shared.log.sqlite import SqliteDatabase
 from shared.log.tables import LOG_TABLES
 from shared.node.accounts import Accounts
 from shared.node.author import inline
@@ -142,7 +142,7 @@ async def served(
     path.mkdir(exist_ok=True)
     label, level, number, above = _PLACES[code]
     clock, small = HandClock(NOW_MS), small_district()
-    database = Database.open(path / "log.db", LOG_TABLES, VIEWS, BOOKMARKS, ANSWERS)
+    database = SqliteDatabase.open(path / "log.db", LOG_TABLES, VIEWS, BOOKMARKS, ANSWERS)
     around = Surroundings(
         clock=clock, entropy=random.Random(number).randbytes, chance=random.Random(2),
         offload=inline,

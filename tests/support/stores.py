@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from shared.log.database import Database
 from shared.log.memory import MemoryStore
 from shared.log.sql import SqlStore
+from shared.log.sqlite import SqliteDatabase
 from shared.log.store import Store
 from shared.log.tables import LOG_TABLES
 from shared.record.feed import LANES
@@ -17,7 +17,7 @@ Reopen = Callable[[Store | None], Awaitable[Store]]
 
 def open_sql(path: Path, *, threaded: bool = False, pages_max: int | None = None) -> SqlStore:
     """Return a store in the file ``path``."""
-    return SqlStore(Database.open(path, LOG_TABLES, threaded=threaded, pages_max=pages_max))
+    return SqlStore(SqliteDatabase.open(path, LOG_TABLES, threaded=threaded, pages_max=pages_max))
 
 
 async def reopen_memory(store: Store | None) -> Store:

@@ -12,6 +12,7 @@ import pytest
 
 from shared.errors import StorageError
 from shared.log.sql import SqlStore
+from shared.log.sqlite import SqliteDatabase
 from shared.log.store import Batch
 from shared.record.feed import Feed
 from shared.record.record import Record
@@ -28,6 +29,7 @@ KILLED_AFTER = 30
 WRITER = """
 import asyncio, sys
 from pathlib import Path
+from shared.log.sqlite import SqliteDatabase
 from shared.log.store import Batch
 from tests.support.records import feed_of
 from tests.support.stores import open_sql
@@ -162,6 +164,7 @@ async def test_bodies_are_read_no_further_than_asked(tmp_path: Path) -> None:
         nonlocal steps
         steps += 1
 
+    assert isinstance(store._database, SqliteDatabase)
     connection = store._database._engine.raw_connection().driver_connection
     assert connection is not None
     connection.set_progress_handler(step, 1)

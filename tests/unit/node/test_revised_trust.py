@@ -10,10 +10,10 @@ from shared.domain.catalogue import KINDS, PROJECTIONS
 from shared.domain.notices.kinds import PUBLISHED
 from shared.domain.notices.view import NOTICE
 from shared.domain.tables import VIEWS
-from shared.log.database import Database
 from shared.log.log import Log
 from shared.log.memory import MemoryStore
 from shared.log.sql import SqlStore
+from shared.log.sqlite import SqliteDatabase
 from shared.log.tables import LOG_TABLES
 from shared.node.views import BOOKMARKS, Views
 from shared.record.feed import Feed, Level
@@ -68,9 +68,9 @@ async def notices(views: Views) -> set[bytes]:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
+def database(tmp_path: Path) -> SqliteDatabase:
     """An empty database."""
-    return Database.open(tmp_path / "log.db", LOG_TABLES, VIEWS, BOOKMARKS)
+    return SqliteDatabase.open(tmp_path / "log.db", LOG_TABLES, VIEWS, BOOKMARKS)
 
 
 async def test_a_certificate_above_a_fork_is_forgotten() -> None:
@@ -94,7 +94,7 @@ async def test_a_certificate_above_a_fork_is_forgotten() -> None:
 
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_what_was_said_under_it_is_shown_no_longer(
-    database: Database, restarted: bool
+    database: SqliteDatabase, restarted: bool
 ) -> None:
     """The views are folded anew, also if the process ended before it could (1.5)."""
     store = SqlStore(database)
@@ -115,7 +115,9 @@ async def test_what_was_said_under_it_is_shown_no_longer(
     await database.close()
 
 
-async def test_the_voice_of_an_unconfirmed_key_is_kept_and_not_shown(database: Database) -> None:
+async def test_the_voice_of_an_unconfirmed_key_is_kept_and_not_shown(
+    database: SqliteDatabase,
+) -> None:
     """It is stored for relaying; whoever comes first by rank counts, in any order (4.2)."""
     opening_first = SMALL.district_opened
     later = opened(DISTRICT, Level.DISTRICT, SMALL.founded.rid, key_of(), SECOND,

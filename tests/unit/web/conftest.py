@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from shared.domain.catalogue import KINDS, PROJECTIONS
 from shared.domain.notices.kinds import CORRECTED, PUBLISHED, WITHDRAWN
 from shared.domain.tables import VIEWS
-from shared.log.database import Database
 from shared.log.log import Log
 from shared.log.sql import SqlStore
+from shared.log.sqlite import SqliteDatabase
 from shared.log.tables import LOG_TABLES
 from shared.node.author import Draft
 from shared.node.clock import HandClock
@@ -92,9 +92,9 @@ async def _no_link(_: web.Request) -> web.StreamResponse:
     return web.Response(text="link")
 
 
-async def founded(path: Path, clock: HandClock) -> tuple[Node, Database]:
+async def founded(path: Path, clock: HandClock) -> tuple[Node, SqliteDatabase]:
     """Return the node of a new district whose database is ``path``."""
-    database = Database.open(path, LOG_TABLES, VIEWS, BOOKMARKS)
+    database = SqliteDatabase.open(path, LOG_TABLES, VIEWS, BOOKMARKS)
     store = SqlStore(database)
     keys, entropy = Keys(key_of(1), bytes(range(32))), numbered_entropy()
     record = founding_record(

@@ -12,7 +12,7 @@ from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, ins
 from sqlalchemy.exc import IntegrityError
 
 from shared.errors import StorageError
-from shared.log.database import Database
+from shared.log.sqlite import SqliteDatabase
 from shared.log.store import SCHEMA
 
 TABLES = MetaData()
@@ -28,17 +28,17 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=[True, False], ids=["threaded", "inline"])
-async def database(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[Database]:
+async def database(request: pytest.FixtureRequest, path: Path) -> AsyncIterator[SqliteDatabase]:
     """A database with one table, in both forms."""
-    opened = Database.open(path, TABLES, threaded=request.param)
+    opened = SqliteDatabase.open(path, TABLES, threaded=request.param)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def threaded(path: Path) -> AsyncIterator[Database]:
+async def threaded(path: Path) -> AsyncIterator[SqliteDatabase]:
     """A database with a thread."""
-    opened = Database.open(path, TABLES)
+    opened = SqliteDatabase.open(path, TABLES)
     yield opened
     await opened.close()
 
@@ -49,13 +49,13 @@ def say(connection: Connection, word: str) -> str:
     return word
 
 
-async def said(database: Database) -> list[str | None]:
+async def said(database: SqliteDatabase) -> list[str | None]:
     """Return all words in order of writing."""
     query = select(words.c.word).order_by(words.c.id)
     return await database.run(lambda connection: list(connection.scalars(query)))
 
 
-async def test_transaction_returns_and_stays(database: Database, path: Path) -> None:
+async def test_transaction_returns_and_stays(database: SqliteDatabase, path: Path) -> None:
     """What a transaction wrote is there for another process as soon as it returns."""
     assert await database.run(lambda connection: say(connection, "a")) == "a"
     other = sqlite3.connect(path)
@@ -63,7 +63,7 @@ async def test_transaction_returns_and_stays(database: Database, path: Path) -> 
     other.close()
 
 
-async def test_error_rolls_back(database: Database) -> None:
+async def test_error_rolls_back(database: SqliteDatabase) -> None:
     """If the work raises, what it wrote before is gone, and the next transaction is clean."""
 
     def fails(connection: Connection) -> None:
@@ -76,7 +76,7 @@ async def test_error_rolls_back(database: Database) -> None:
     assert await said(database) == ["b"]
 
 
-async def test_after_is_called_only_when_durable(database: Database, path: Path) -> None:
+async def test_after_is_called_only_when_durable(database: SqliteDatabase, path: Path) -> None:
     """The callback sees the result of a committed transaction and hears of no other."""
     seen: list[object] = []
 
@@ -91,7 +91,7 @@ async def test_after_is_called_only_when_durable(database: Database, path: Path)
     assert seen == ["a", ("a",)]
 
 
-async def test_durability_is_asked_for(database: Database) -> None:
+async def test_durability_is_asked_for(database: SqliteDatabase) -> None:
     """The file is in WAL mode, flushed at each commit, with foreign keys on (protocol 1.3)."""
 
     def pragmas(connection: Connection) -> list[object]:
@@ -101,14 +101,14 @@ async def test_durability_is_asked_for(database: Database) -> None:
     assert await database.run(pragmas) == ["wal", 2, 1]
 
 
-async def test_file_is_for_its_owner_only(database: Database, path: Path) -> None:
+async def test_file_is_for_its_owner_only(database: SqliteDatabase, path: Path) -> None:
     """Neither the file nor its WAL can be read by another account."""
     await database.run(lambda connection: say(connection, "a"))
     for name in (path, path.with_name(f"{path.name}-wal")):
         assert stat.S_IMODE(name.stat().st_mode) == 0o600
 
 
-async def test_event_loop_goes_on_while_the_disk_works(threaded: Database) -> None:
+async def test_event_loop_goes_on_while_the_disk_works(threaded: SqliteDatabase) -> None:
     """Work runs in the database's own thread, so the loop can serve others meanwhile."""
     release = threading.Event()
 
@@ -124,7 +124,7 @@ async def test_event_loop_goes_on_while_the_disk_works(threaded: Database) -> No
 
 async def test_inline_needs_no_thread(path: Path) -> None:
     """The inline form runs where it is called and has done so when the call returns."""
-    database = Database.open(path, TABLES, threaded=False)
+    database = SqliteDatabase.open(path, TABLES, threaded=False)
     assert await database.run(lambda _: threading.current_thread()) is threading.current_thread()
     running = database.run(lambda connection: say(connection, "a"))
     with pytest.raises(StopIteration) as done:
@@ -133,7 +133,7 @@ async def test_inline_needs_no_thread(path: Path) -> None:
     await database.close()
 
 
-async def test_cancelled_caller_does_not_stop_the_work(threaded: Database) -> None:
+async def test_cancelled_caller_does_not_stop_the_work(threaded: SqliteDatabase) -> None:
     """The running transaction and the waiting one complete, though their callers are gone."""
     release, after = threading.Event(), list[str]()
 
@@ -154,7 +154,7 @@ async def test_cancelled_caller_does_not_stop_the_work(threaded: Database) -> No
     assert await said(threaded) == after == ["a", "b"]
 
 
-async def test_error_of_an_abandoned_transaction_is_quiet(threaded: Database) -> None:
+async def test_error_of_an_abandoned_transaction_is_quiet(threaded: SqliteDatabase) -> None:
     """If nobody waits any more, a failure rolls back without a complaint about lost exceptions."""
     release = threading.Event()
 
@@ -174,7 +174,7 @@ async def test_error_of_an_abandoned_transaction_is_quiet(threaded: Database) ->
     assert complaints == []
 
 
-async def test_close_waits_for_what_was_asked_before(threaded: Database, path: Path) -> None:
+async def test_close_waits_for_what_was_asked_before(threaded: SqliteDatabase, path: Path) -> None:
     """Closing lets the transactions under way end; then the thread ends and use is refused."""
     release = threading.Event()
 
@@ -191,14 +191,14 @@ async def test_close_waits_for_what_was_asked_before(threaded: Database, path: P
     assert await working == "a"
     with pytest.raises(StorageError, match="closed"):
         await said(threaded)
-    again = Database.open(path, TABLES, threaded=False)
+    again = SqliteDatabase.open(path, TABLES, threaded=False)
     assert await said(again) == ["a"]
     await again.close()
 
 
 async def test_full_disk_is_said_without_sql(path: Path) -> None:
     """The message tells what happened and shows neither statements nor what was written."""
-    database = Database.open(path, TABLES, threaded=False, pages_max=8)
+    database = SqliteDatabase.open(path, TABLES, threaded=False, pages_max=8)
     with pytest.raises(StorageError) as caught:
         await database.run(lambda connection: say(connection, "secret" * 10_000))
     assert str(caught.value).startswith("The disk is full.")
@@ -210,8 +210,8 @@ async def test_full_disk_is_said_without_sql(path: Path) -> None:
 
 async def test_locked_file_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If another program holds the file for longer than we wait, the advice is to end it."""
-    monkeypatch.setattr("shared.log.database.BUSY_SECONDS_MAX", 0)
-    database = Database.open(path, TABLES, threaded=False)
+    monkeypatch.setattr("shared.log.sqlite.BUSY_SECONDS_MAX", 0)
+    database = SqliteDatabase.open(path, TABLES, threaded=False)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StorageError, match="Another program holds the database"):
@@ -227,14 +227,14 @@ def test_file_that_is_no_database_is_refused(path: Path) -> None:
     """Something else at that path is left as it is."""
     path.write_bytes(b"a letter to the mayor, " * 100)
     with pytest.raises(StorageError, match="no database"):
-        Database.open(path, TABLES)
+        SqliteDatabase.open(path, TABLES)
     assert path.read_bytes().startswith(b"a letter")
 
 
 def test_missing_folder_is_said(tmp_path: Path) -> None:
     """A path that cannot be created is an error with advice, no traceback of the system."""
     with pytest.raises(StorageError, match="cannot be opened"):
-        Database.open(tmp_path / "nowhere" / "node.sqlite", TABLES)
+        SqliteDatabase.open(tmp_path / "nowhere" / "node.sqlite", TABLES)
 
 
 @pytest.mark.parametrize("version", [SCHEMA + 1, 0])
@@ -246,18 +246,20 @@ def test_foreign_layout_is_refused(path: Path, version: int) -> None:
     other.close()
     before = path.read_bytes()
     with pytest.raises(StorageError, match="another version") as caught:
-        Database.open(path, TABLES)
+        SqliteDatabase.open(path, TABLES)
     assert caught.value.hint
     assert path.read_bytes() == before
 
 
-async def test_own_layout_is_opened_again_with_more_tables(database: Database, path: Path) -> None:
+async def test_own_layout_is_opened_again_with_more_tables(
+    database: SqliteDatabase, path: Path
+) -> None:
     """A later start may bring further tables; what is there stays."""
     await database.run(lambda connection: say(connection, "a"))
     await database.close()
     more = MetaData()
     Table("more", more, Column("id", Integer, primary_key=True))
-    again = Database.open(path, TABLES, more, threaded=False)
+    again = SqliteDatabase.open(path, TABLES, more, threaded=False)
     assert await said(again) == ["a"]
     await again.run(lambda connection: connection.exec_driver_sql("INSERT INTO more VALUES (1)"))
     await again.close()
