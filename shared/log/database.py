@@ -1,20 +1,25 @@
 """The Database port: transactions, one at a time, for the log and for the views beside it.
 
-Implementation: ``shared.log.sqlite``. SQL is plain, sequential code over one connection, in a
-thread of the database's own.
+Implementations: ``shared.log.sqlite`` (a file) and ``shared.log.postgresql`` (a server). Both run
+the same SQL: plain, sequential code over one connection, in a thread of the database's own.
 """
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, make_url
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import ArgumentError
 
 from shared.errors import StorageError
 
 T = TypeVar("T")
+
+URL_FORM: Final = "postgresql://USER@HOST:PORT/DATABASE"
+URL_OPTIONS: Final = frozenset({"host", "port", "ssl"})
+"""What may stand behind ``?``: a socket's folder and port, and the mode of TLS."""
 
 
 class Database(Protocol):
@@ -29,13 +34,16 @@ class Database(Protocol):
         the calls. A caller that is cancelled stops waiting; the transaction goes on to its end.
 
         Args:
-            work: Plain code, in the database's thread; keeps nothing of the connection.
+            work: Plain code, in the database's thread; keeps nothing of the connection. It may
+                run again, if the connection was lost before anything was stored.
             after: Called with the result, in the same thread and before any other transaction,
                 once the commit has succeeded, whether or not the caller still waits: the place to
                 update a cache. Raises nothing.
 
         Raises:
-            StorageError: the disk or the file failed; nothing of the transaction was written.
+            StorageError: the disk, the file or the server failed; nothing of the transaction was
+                written. Or it is not known whether it was, which the error says: then every
+                further call raises it too.
         """
 
     async def close(self) -> None:
@@ -84,3 +92,24 @@ def insert_new(table: Table) -> postgresql.Insert:
     """Return an INSERT that leaves a row alone whose key is there already."""
     # SQLite took the clause over from PostgreSQL, and SQLAlchemy writes it for both.
     return postgresql.insert(table).on_conflict_do_nothing()
+
+
+def check_url(text: str) -> str:
+    """Return ``text`` if it names a PostgreSQL database, or is empty; it is never repeated.
+
+    Raises:
+        ValueError: it does not, or holds a password.
+    """
+    if not text:
+        return text
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError(f"is not of the form {URL_FORM}") from None
+    if url.password is not None or "password" in url.query:
+        raise ValueError("holds a password, which belongs into database_password_file")
+    if url.drivername != "postgresql" or not url.database or not url.username:
+        raise ValueError(f"is not of the form {URL_FORM}")
+    if not url.query.keys() <= URL_OPTIONS:
+        raise ValueError(f"allows behind ? only {', '.join(sorted(URL_OPTIONS))}")
+    return text

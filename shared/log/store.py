@@ -115,7 +115,8 @@ class Store(Protocol):
     """A node's database of signed records.
 
     Every method may raise ``StorageError``; after one from ``commit`` nothing of the batch is
-    stored and the store can be used on.
+    stored and the store can be used on. The one exception says that it is not known whether the
+    batch is stored; after it every method raises (``shared.log.postgresql``).
     """
 
     async def commit(self, batch: Batch) -> None:

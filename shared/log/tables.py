@@ -26,7 +26,7 @@ LOG_TABLES: Final = MetaData()
 
 
 class _Bytes(LargeBinary):
-    """A BLOB that the driver takes and gives as it is, without a memoryview around each value."""
+    """A BLOB that SQLite's driver takes and gives as it is, without a memoryview around each."""
 
     cache_ok = True
 
@@ -58,7 +58,7 @@ feed = Table(
 record = Table(
     "record",
     LOG_TABLES,
-    Column("arrival", Integer, primary_key=True),
+    Column("arrival", Integer().with_variant(BigInteger, "postgresql"), primary_key=True),
     _feed_id(),
     Column("seq", BigInteger, nullable=False),
     Column("rid", _Bytes, nullable=False),
@@ -70,7 +70,7 @@ record = Table(
     UniqueConstraint("feed_id", "seq"),
     Index("record_rid8", "rid8"),
     # An arrival is never given out again, also when a cut takes the newest records away: folds
-    # keep it as their bookmark.
+    # keep it as their bookmark. PostgreSQL's sequences behave so by themselves.
     sqlite_autoincrement=True,
 )
 aside = Table(

@@ -9,17 +9,19 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, delete, select, text
 
 from shared.domain.notices import view
 from shared.domain.notices.kinds import PUBLISHED
 from shared.domain.notices.search import NOTICE_WORDS
 from shared.domain.notices.words import QUERY_CHARS_MAX, query_of
+from shared.domain.tables import VIEWS
 from shared.record.feed import Feed
 from shared.record.record import Record
 from shared.record.run import Run
 from tests.contracts.test_search import MemorySearch, SqlSearch
 from tests.property.test_views_sql import NOTICE, Box, world
+from tests.support.postgresql import Transact
 from tests.support.records import key_of
 from tests.support.trust import DISTRICT, EPOCH, signed, small_district
 
@@ -52,7 +54,14 @@ moves = st.builds(Move, st.sampled_from("abc"), st.integers(0, 2), titles, texts
 @given(st.lists(moves, min_size=1, max_size=6), st.lists(queries, min_size=1, max_size=6))
 def test_twins_find_the_same(history: list[Move], asked: list[str]) -> None:
     """Whatever was said, corrected and withdrawn, whatever is asked, whole and in pages."""
-    sql, memory = SqlSearch(), MemorySearch()
+    sql = SqlSearch()
+    agree(sql, history, asked)
+    sql.conn.close()
+
+
+def agree(sql: SqlSearch, history: list[Move], asked: list[str]) -> None:
+    """Let it and its twin live through ``history``, and compare what they find."""
+    memory = MemorySearch()
     for move in history:
         for search in (sql, memory):
             search.put(move.name, move.seq, move.title, move.text)
@@ -64,7 +73,22 @@ def test_twins_find_the_same(history: list[Move], asked: list[str]) -> None:
         assert found == memory.find(one)
         if found:
             assert sql.find(one, 1, found[0]) == memory.find(one, 1, found[0]) == found[1:2]
-    sql.conn.close()
+
+
+def test_twins_find_the_same_in_postgresql(postgresql_views: Transact) -> None:
+    """The same there, in one database that is emptied between."""
+
+    def empty(conn: Connection) -> None:
+        for table in VIEWS.sorted_tables:
+            conn.execute(delete(table))
+
+    @settings(max_examples=60)
+    @given(st.lists(moves, min_size=1, max_size=6), st.lists(queries, min_size=1, max_size=6))
+    def check(history: list[Move], asked: list[str]) -> None:
+        postgresql_views(empty)
+        agree(SqlSearch(postgresql_views), history, asked)
+
+    check()
 
 
 @given(

@@ -1,7 +1,12 @@
-"""The index of words: which notices a query finds. All that only SQLite understands stands here.
+"""The index of words: which notices a query finds. All that only one database understands is here.
 
-The fold writes ``notice_words`` like any other view table. Triggers keep an FTS5 index beside it,
-so whatever empties, rewrites or restores that table takes the index along.
+The fold writes ``notice_words`` like any other view table. In SQLite triggers keep an FTS5 index
+beside it, so whatever empties, rewrites or restores that table takes the index along.
+
+In PostgreSQL an index over an expression does the same. It knows which terms a notice holds; that
+they follow each other is then looked up in the words. The tsvector is made of our terms as they
+are and holds no positions: ``to_tsvector`` would cut them by rules of its own (1e5 is a number),
+and positions end at 16,383, and after 256 of a term.
 """
 
 from typing import Any, Final
@@ -14,15 +19,20 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    and_,
     column,
     event,
     false,
+    func,
     insert,
+    literal,
+    literal_column,
     select,
     table,
 )
+from sqlalchemy.dialects.postgresql import TSQUERY
 
-from shared.domain.notices.words import Query, index_terms
+from shared.domain.notices.words import Phrase, Query, index_terms
 from shared.domain.tables import VIEWS
 
 NOTICE_WORDS: Final = Table(
@@ -64,6 +74,14 @@ END
 """
 
 _index = table("notice_words_index", column("rowid"), column("notice_words_index"))
+_TERMS: Final[ColumnElement[str]] = literal_column(
+    "array_to_tsvector(string_to_array(notice_words.words, ' '))"
+)
+_INDEX_TERMS: Final = """
+CREATE INDEX notice_words_terms
+  ON notice_words USING gin (array_to_tsvector(string_to_array(words, ' ')))
+"""
+
 _number = table("notice_words_number", column("id"), column("subject", LargeBinary))
 _notice = table("notice", column("subject"), column("title"), column("text"), column("state"))
 
@@ -73,10 +91,15 @@ def words_row(subject: bytes, title: str, text: str) -> dict[str, object]:
     return {"subject": subject, "words": index_terms(f"{title}\n\n{text}")}
 
 
-def is_found(subject: ColumnElement[bytes], query: Query) -> ColumnElement[bool]:
-    """Return the condition that ``query`` finds the notice ``subject``."""
+def is_found(conn: Connection, subject: ColumnElement[bytes], query: Query) -> ColumnElement[bool]:
+    """Return the condition that ``query`` finds the notice ``subject``, for ``conn``."""
     if not query.phrases:
         return false()
+    if conn.dialect.name == "postgresql":
+        holds_terms = _TERMS.op("@@")(literal(_tsquery(query)).cast(TSQUERY))
+        words = literal(" ") + NOTICE_WORDS.c.words + " "
+        follow = (func.strpos(words, _written(one)) > 0 for one in query.phrases)
+        return subject.in_(select(NOTICE_WORDS.c.subject).where(and_(holds_terms, *follow)))
     numbers = select(_index.c.rowid).where(_index.c.notice_words_index.match(_expression(query)))
     return subject.in_(select(_number.c.subject).where(_number.c.id.in_(numbers)))
 
@@ -88,12 +111,29 @@ def _expression(query: Query) -> str:
     )
 
 
+def _tsquery(query: Query) -> str:
+    """Return which terms there must be, as PostgreSQL reads it; terms hold no quotes."""
+    return " & ".join(
+        f"'{term}'{':*' if one.is_open and at == len(one.terms) else ''}"
+        for one in query.phrases
+        for at, term in enumerate(one.terms, 1)
+    )
+
+
+def _written(phrase: Phrase) -> str:
+    """Return how the phrase stands in the words of a notice, with a blank before and after."""
+    return f" {' '.join(phrase.terms)}{'' if phrase.is_open else ' '}"
+
+
 @event.listens_for(VIEWS, "after_create")
 def _create_index(
     _views: MetaData, connection: Connection, *, tables: list[Table], **_: Any
 ) -> None:
     """Create the index, and fill it with what an older database has folded already."""
     if NOTICE_WORDS not in tables:
+        return
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_INDEX_TERMS)
         return
     for statement in (_NUMBERS, _INDEX, _TAKE_IN, _TAKE_OUT):
         connection.exec_driver_sql(statement)

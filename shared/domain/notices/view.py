@@ -229,7 +229,7 @@ def page(
     if author is not None:
         query = query.where(NOTICE.c.author == author)
     if words is not None:
-        query = query.where(is_found(NOTICE.c.subject, words))
+        query = query.where(is_found(conn, NOTICE.c.subject, words))
     query = query.order_by(NOTICE.c.published_ms.desc(), NOTICE.c.subject.desc()).limit(limit)
     return [_read(row) for row in conn.execute(query)]
 

@@ -63,19 +63,6 @@ async def test_transaction_returns_and_stays(database: SqliteDatabase, path: Pat
     other.close()
 
 
-async def test_error_rolls_back(database: SqliteDatabase) -> None:
-    """If the work raises, what it wrote before is gone, and the next transaction is clean."""
-
-    def fails(connection: Connection) -> None:
-        say(connection, "a")
-        raise KeyError("mine")
-
-    with pytest.raises(KeyError, match="mine"):
-        await database.run(fails)
-    await database.run(lambda connection: say(connection, "b"))
-    assert await said(database) == ["b"]
-
-
 async def test_after_is_called_only_when_durable(database: SqliteDatabase, path: Path) -> None:
     """The callback sees the result of a committed transaction and hears of no other."""
     seen: list[object] = []
@@ -108,20 +95,6 @@ async def test_file_is_for_its_owner_only(database: SqliteDatabase, path: Path) 
         assert stat.S_IMODE(name.stat().st_mode) == 0o600
 
 
-async def test_event_loop_goes_on_while_the_disk_works(threaded: SqliteDatabase) -> None:
-    """Work runs in the database's own thread, so the loop can serve others meanwhile."""
-    release = threading.Event()
-
-    def work(_connection: Connection) -> str:
-        assert release.wait(timeout=10)
-        return threading.current_thread().name
-
-    task = asyncio.create_task(threaded.run(work))
-    await asyncio.sleep(0)
-    release.set()
-    assert (await task).startswith("database-node.sqlite")
-
-
 async def test_inline_needs_no_thread(path: Path) -> None:
     """The inline form runs where it is called and has done so when the call returns."""
     database = SqliteDatabase.open(path, TABLES, threaded=False)
@@ -131,47 +104,6 @@ async def test_inline_needs_no_thread(path: Path) -> None:
         running.send(None)
     assert done.value.value == "a"
     await database.close()
-
-
-async def test_cancelled_caller_does_not_stop_the_work(threaded: SqliteDatabase) -> None:
-    """The running transaction and the waiting one complete, though their callers are gone."""
-    release, after = threading.Event(), list[str]()
-
-    def slow(connection: Connection) -> str:
-        assert release.wait(timeout=10)
-        return say(connection, "a")
-
-    tasks = [
-        asyncio.create_task(threaded.run(slow, after.append)),
-        asyncio.create_task(threaded.run(lambda c: say(c, "b"), after.append)),
-    ]
-    await asyncio.sleep(0)
-    for task in tasks:
-        task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(result) for result in results] == [asyncio.CancelledError] * 2
-    release.set()
-    assert await said(threaded) == after == ["a", "b"]
-
-
-async def test_error_of_an_abandoned_transaction_is_quiet(threaded: SqliteDatabase) -> None:
-    """If nobody waits any more, a failure rolls back without a complaint about lost exceptions."""
-    release = threading.Event()
-
-    def fails(connection: Connection) -> None:
-        assert release.wait(timeout=10)
-        say(connection, "a")
-        raise KeyError("mine")
-
-    complaints: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-    task = asyncio.create_task(threaded.run(fails))
-    await asyncio.sleep(0)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    release.set()
-    assert await said(threaded) == []
-    assert complaints == []
 
 
 async def test_close_waits_for_what_was_asked_before(threaded: SqliteDatabase, path: Path) -> None:

@@ -1,0 +1,500 @@
+"""A database of its own on a PostgreSQL server, and one transaction at a time in it.
+
+One connection does everything, and it holds an advisory lock: who lost the connection has lost
+the lock and cannot write any more, so nobody ever writes unlocked. It lives in a thread with an
+event loop of its own. There ``work`` may take its time, as it may with SQLite.
+
+**A COMMIT that was not answered** may have been done. So each transaction that writes counts up
+``commits`` in the table ``sanji``; after a lost connection that number, read under the lock again,
+tells whether the transaction is there. What is not there is done again. ``writer`` in the same row
+changes whenever a process opens the database: if it is another one, somebody wrote in between, and
+what this process remembers is out of date; then it writes no more.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final, Generic, Self, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    NullPool,
+    String,
+    Table,
+    func,
+    insert,
+    inspect,
+    make_url,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncpgString
+from sqlalchemy.dialects.postgresql.base import PGDDLCompiler
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.errors import SanjiError, StorageError, UnavailableError
+from shared.log.database import Worker
+from shared.log.store import SCHEMA
+
+T = TypeVar("T")
+
+VERSION_MIN: Final = 13
+"""The first that has ``pg_current_xact_id_if_assigned``."""
+
+CONNECT_SECONDS_MAX: Final = 10.0
+STATEMENT_SECONDS_MAX: Final = 60.0
+"""The server ends a statement that takes longer."""
+ANSWER_SECONDS_MAX: Final = 75.0
+"""Without an answer for so long the connection counts as lost; more than the above."""
+LOCK_SECONDS_MAX: Final = 5.0
+"""How long a lock is waited for: that of a process which has just been killed, or a table's."""
+RETRY_SECONDS: Final = 0.2
+"""Pause between attempts to connect again."""
+RECONNECT_SECONDS_MAX: Final = 30.0
+"""A server that restarts is waited for so long; it holds up transactions and fails none."""
+OUTCOME_SECONDS_MAX: Final = 300.0
+"""The same while it is not known whether something was stored."""
+ATTEMPTS_MAX: Final = 3
+"""As often is one transaction begun, if its connection is lost each time."""
+
+LOCK_KEY: Final = int.from_bytes(b"sanji", "big")
+
+_SERVER_SETTINGS: Final = {
+    "application_name": "sanji",
+    "synchronous_commit": "on",
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": f"{STATEMENT_SECONDS_MAX:.0f}s",
+    # A node whose machine has vanished holds the lock until the server notices.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+# SQLSTATE, or its class → what happened, what to do ("" = the advice of StorageError).
+# Other codes are mistakes of ours, such as bad SQL: they are not translated.
+_REASONS: Final = {
+    "53100": ("The disk of the database server is full.", "Make room on it."),
+    "53300": (
+        "The database server has too many connections.",
+        "Raise its max_connections, or end what uses it besides.",
+    ),
+    "53": ("The database server lacks resources.", "Look into its log."),
+    "25006": ("The database is read-only.", "Name the primary server, not a standby."),
+    "28": (
+        "The database server refuses the account.",
+        "Check the user in database_url, database_password_file and the server's pg_hba.conf.",
+    ),
+    "3D000": (
+        "The database does not exist.",
+        "Create it, or check database_url; docs/reference/postgresql.md tells how.",
+    ),
+    "42501": (
+        "The account may not use the database.",
+        "Let it own the database; docs/reference/postgresql.md tells how.",
+    ),
+    "55P03": (
+        "Another program holds a lock in the database.",
+        "End that program or wait until it is done.",
+    ),
+    "57014": ("The database server took too long.", "Look into its log and at its load."),
+    "57P": ("The database server is starting or stopping.", "Try again when it has started."),
+    "58": ("The disk of the database server reported an error.", "Check that disk."),
+    "XX001": ("The database is damaged.", "Check the server's disk and restore a backup."),
+    "XX002": ("The database is damaged.", "Check the server's disk and restore a backup."),
+    "08": ("The connection to the database server was lost.", "Look whether it runs."),
+}
+_GONE: Final = ("08", "57P")
+"""SQLSTATE classes after which a connection is of no use."""
+
+_ABOUT: Final = Table(
+    "sanji",
+    MetaData(),
+    Column("layout", Integer, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("writer", LargeBinary, nullable=False),
+    Column("commits", BigInteger, nullable=False),
+)
+"""One row: layout of the tables, node that they belong to, process that writes, transactions."""
+
+# A transaction that has written nothing has no number, and this writes nothing then either.
+_COUNT: Final = (
+    update(_ABOUT)
+    .where(func.pg_current_xact_id_if_assigned().is_not(None))
+    .values(commits=_ABOUT.c.commits + 1)
+    .returning(_ABOUT.c.commits)
+)
+
+
+class _Text(AsyncpgString):
+    """A text as SQLite takes it: PostgreSQL knows no NUL, which a query may bring."""
+
+    def bind_processor(self, dialect: Any) -> Callable[[str | None], str | None]:
+        """Return what a value goes through on its way in."""
+        del dialect
+        return lambda value: value and value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+class _Tables(PGDDLCompiler):
+    """Texts are compared byte by byte, as in SQLite, whatever language the database has."""
+
+    def get_column_specification(self, column: Column[Any], **kwargs: Any) -> str:
+        """Return the line of ``column`` in a CREATE TABLE."""
+        line: str = super().get_column_specification(column, **kwargs)  # type: ignore[no-untyped-call]
+        return f'{line} COLLATE "C"' if isinstance(column.type, String) else line
+
+
+class PostgresqlDatabase:
+    """A ``Database`` on a server; what ``run`` returned is on the server's disk (protocol 1.3)."""
+
+    def __init__(self, session: "Session", worker: Worker) -> None:
+        """Take what ``open`` has made ready."""
+        self._session = session
+        self._worker = worker
+
+    @classmethod
+    async def open(
+        cls, url: str, *metadata: MetaData, owner: str, password_file: Path | None = None
+    ) -> Self:
+        """Connect, take the lock and create missing tables.
+
+        Args:
+            url: See ``check_url``; without a password.
+            metadata: The tables to create.
+            owner: Whose log it is; that of another one is refused.
+            password_file: Holds the password in its first line; read at each connecting.
+
+        Raises:
+            UnavailableError: another process writes there.
+            StorageError: the server or the database cannot be used, or is of another version,
+                program or node.
+        """
+        session = Session(new_engine(url, password_file), metadata, owner)
+        worker = Worker(ThreadPoolExecutor(1, "database"))
+        try:
+            await worker.call(session.open)
+        except BaseException:
+            await worker.close(session.close)
+            raise
+        return cls(session, worker)
+
+    async def run(
+        self, work: Callable[[Connection], T], after: Callable[[T], None] | None = None
+    ) -> T:
+        """Run ``work`` in one transaction; see ``Database``."""
+        return await self._worker.call(lambda: self._session.transact(work, after))
+
+    async def close(self) -> None:
+        """Let the lock go after the transactions under way; a second call does nothing."""
+        self._session.is_closing = True
+        await self._worker.close(self._session.close)
+
+
+@dataclass(frozen=True)
+class _Done(Generic[T]):
+    """A transaction up to its COMMIT.
+
+    Attributes:
+        result: Of the work.
+        commits: The number it will have; None if it has written nothing.
+    """
+
+    result: T
+    commits: int | None
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A connection that holds the lock.
+
+    Attributes:
+        sql: For SQLAlchemy.
+        driver: asyncpg's own, which knows whether it is closed.
+    """
+
+    sql: AsyncConnection
+    driver: Any
+
+    def is_gone(self, error: BaseException) -> bool:
+        """Tell whether the connection is of no use after ``error``: the server did not say it."""
+        code = _code(error)
+        return self.driver.is_closed() or not code or code.startswith(_GONE)
+
+
+class Session:
+    """The one connection of a process, made again when it is lost. Used in one thread only."""
+
+    def __init__(self, engine: AsyncEngine, metadata: tuple[MetaData, ...], owner: str) -> None:
+        """Do nothing yet."""
+        self._engine = engine
+        self._metadata = metadata
+        self._owner = owner
+        self._loop = asyncio.Runner()
+        self._line: _Line | None = None
+        self._writer = os.urandom(16)
+        self._held = 0
+        """How many writing transactions are known to be there."""
+        self._over: StorageError | None = None
+        """Why nothing is written any more."""
+        self.is_closing = False
+        """Wait for no server any more; may be set from another thread."""
+
+    def open(self) -> None:
+        """Connect and make the tables; see ``PostgresqlDatabase.open``."""
+        self._loop.run(self._open())
+
+    def transact(
+        self, work: Callable[[Connection], T], after: Callable[[T], None] | None = None
+    ) -> T:
+        """Run one transaction to its known end; see ``Database.run``."""
+        result = self._loop.run(self._transact(work))
+        if after is not None:
+            after(result)
+        return result
+
+    def close(self) -> None:
+        """Let connection and lock go."""
+        with self._loop:
+            self._loop.run(self._drop())
+
+    async def _open(self) -> None:
+        try:
+            self._line = await self._connect()
+            async with self._line.sql.begin():
+                await self._line.sql.run_sync(self._prepare)
+        except (DBAPIError, OSError) as error:
+            await self._drop()
+            raise _translated(error) from None
+
+    def _prepare(self, connection: Connection) -> None:
+        """Refuse what is foreign before anything is changed in it; create what is missing."""
+        _check_server(connection)
+        held = set(inspect(connection).get_table_names())
+        if _ABOUT.name in held:
+            about = connection.execute(select(_ABOUT)).one()
+            _check_layout(about.layout)
+            if about.owner != self._owner:
+                raise StorageError(
+                    "The database belongs to another node.",
+                    advice="Give each node a database of its own: check database_url.",
+                )
+            connection.execute(update(_ABOUT).values(writer=self._writer))
+            self._held = about.commits
+        elif held:
+            _check_layout(0)
+        else:
+            _ABOUT.create(connection)
+            row = {"layout": SCHEMA, "owner": self._owner, "writer": self._writer, "commits": 0}
+            connection.execute(insert(_ABOUT), row)
+        for tables in self._metadata:
+            tables.create_all(connection)
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        failure: Exception | None = None
+        for _ in range(ATTEMPTS_MAX):
+            line = await self._connected(monotonic() + RECONNECT_SECONDS_MAX)
+            done: _Done[T] | None = None
+            try:
+                async with line.sql.begin():
+                    result = await line.sql.run_sync(work)
+                    done = _Done(result, await line.sql.scalar(_COUNT))
+                self._held = done.commits or self._held
+                return done.result
+            except (DBAPIError, OSError) as error:
+                failure = _translated(error)
+                if done is None and not line.is_gone(error):
+                    break
+                await self._drop()
+            if done is not None and (done.commits is None or await self._is_stored(done.commits)):
+                return done.result
+        raise failure or AssertionError from None
+
+    async def _is_stored(self, commits: int) -> bool:
+        """Tell whether the transaction is there whose COMMIT was not answered.
+
+        Raises:
+            StorageError: it cannot be known; nothing is written any more.
+        """
+        try:
+            await self._connected(monotonic() + OUTCOME_SECONDS_MAX)
+        except (DBAPIError, SanjiError):
+            self._over = StorageError(
+                "The connection to the database server was lost while something was stored; "
+                "whether it was is not known.",
+                advice="Start the node again when the server runs, and look.",
+            )
+            raise self._over from None
+        return self._held == commits
+
+    async def _connected(self, until: float) -> _Line:
+        """Return the connection, made again if it was lost.
+
+        Raises:
+            StorageError: not made before ``until`` on the monotonic clock, or never again.
+        """
+        while self._line is None and self._over is None:
+            try:
+                self._line = await self._connect()
+                await self._look_up(self._line.sql)
+            except (DBAPIError, OSError, SanjiError) as error:
+                await self._drop()
+                if self.is_closing or monotonic() > until:
+                    raise _translated(error) from None
+                await asyncio.sleep(RETRY_SECONDS)
+        if self._over is not None:
+            await self._drop()
+            raise self._over
+        assert self._line is not None  # noqa: S101 - said to the type checker
+        return self._line
+
+    async def _connect(self) -> _Line:
+        """Return a new connection that holds the lock.
+
+        Raises:
+            UnavailableError: another process holds it.
+        """
+        sql = await self._engine.connect()
+        try:
+            driver = (await sql.get_raw_connection()).driver_connection
+            async with sql.begin():
+                await sql.execute(select(func.pg_advisory_lock(LOCK_KEY)))
+        except BaseException as error:
+            await _end(sql)
+            if _code(error) == "55P03":
+                raise UnavailableError(
+                    "another process works in this database.",
+                    advice="If it is the node itself, wait until it has started or stopped.",
+                ) from None
+            raise
+        return _Line(sql, driver)
+
+    async def _look_up(self, sql: AsyncConnection) -> None:
+        """Note how many transactions are there; whatever does not follow ours ends the writing."""
+        async with sql.begin():
+            row = (await sql.execute(select(_ABOUT.c.writer, _ABOUT.c.commits))).one()
+        if row.writer != self._writer or row.commits < self._held:
+            self._over = StorageError(
+                "Another process has written into the database, or an older one was restored.",
+                advice="Let one node use it, and start that node again.",
+            )
+        self._held = row.commits
+
+    async def _drop(self) -> None:
+        """Give the connection up; the server lets go of the lock when it notices."""
+        line, self._line = self._line, None
+        if line is not None:
+            await _end(line.sql)
+
+
+async def _end(sql: AsyncConnection) -> None:
+    """Close a connection, whatever state it is in."""
+    with suppress(DBAPIError, OSError):
+        await sql.invalidate()
+    with suppress(DBAPIError, OSError):
+        await sql.close()
+
+
+def new_engine(url: str, password_file: Path | None = None) -> AsyncEngine:
+    """Return the engine; the password stands neither in it nor in its URL."""
+    arguments: dict[str, Any] = {
+        "timeout": CONNECT_SECONDS_MAX,
+        "command_timeout": ANSWER_SECONDS_MAX,
+        "server_settings": _SERVER_SETTINGS | {"lock_timeout": f"{LOCK_SECONDS_MAX * 1000:.0f}"},
+    }
+    if password_file is not None:
+        arguments["password"] = _reader(password_file)
+    try:
+        engine = create_async_engine(
+            make_url(url).set(drivername="postgresql+asyncpg"),
+            poolclass=NullPool,
+            hide_parameters=True,  # bodies never stand in an error message
+            connect_args=arguments,
+        )
+    except ImportError as error:
+        raise UnavailableError(
+            f"PostgreSQL needs the package {error.name}.",
+            advice="Install it: pip install 'sanji[postgres]'.",
+        ) from None
+    dialect: Any = engine.dialect
+    dialect.colspecs = {**dialect.colspecs, String: _Text}
+    dialect.ddl_compiler = _Tables
+    return engine
+
+
+def _reader(file: Path) -> Callable[[], Awaitable[str]]:
+    """Return the function by which the driver asks for the password."""
+
+    async def read() -> str:
+        try:
+            return file.read_text("utf-8").partition("\n")[0].rstrip("\r")  # noqa: ASYNC240 - own loop
+        except (OSError, UnicodeDecodeError):
+            raise StorageError(
+                f"The password file {file} cannot be read.",
+                advice="Check database_password_file and who may read that file.",
+            ) from None
+
+    return read
+
+
+def _check_server(connection: Connection) -> None:
+    version = connection.dialect.server_version_info or (0,)
+    encoding = connection.scalar(text("SHOW server_encoding"))
+    if version < (VERSION_MIN,):
+        raise StorageError(
+            f"The database server is PostgreSQL {version[0]}, this needs {VERSION_MIN}.",
+            advice="Move the database to a newer server.",
+        )
+    if encoding != "UTF8":
+        raise StorageError(
+            f"The database stores text as {encoding}, not as UTF8.",
+            advice="Create it anew with ENCODING 'UTF8' TEMPLATE template0.",
+        )
+
+
+def _check_layout(number: int) -> None:
+    if number != SCHEMA:
+        raise StorageError(
+            f"The database was made by another version or program: its layout is {number}, "
+            f"this version uses {SCHEMA}.",
+            advice="Start the version that made it, or name an empty database and let the node "
+            "fetch its records from the neighbours.",
+        )
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the driver's own error."""
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _code(error: BaseException) -> str:
+    """Return the SQLSTATE; empty if the server did not say it."""
+    return str(getattr(_cause(error), "sqlstate", "") or "")
+
+
+def _translated(error: Exception) -> Exception:
+    """Return the StorageError that ``error`` means, or ``error`` if it is a mistake of ours."""
+    cause, code = _cause(error), _code(error)
+    if isinstance(cause, SanjiError):
+        return StorageError(str(cause.args[0]), advice=cause.hint)
+    if isinstance(cause, TimeoutError):
+        return StorageError("The database server does not answer.", advice="Look whether it runs.")
+    if isinstance(cause, OSError):
+        why = cause.strerror or str(cause)
+        return StorageError(
+            f"The database server cannot be reached: {why}.",
+            advice="Look whether it runs, and check database_url.",
+        )
+    found = (_REASONS[start] for start in (code, code[:3], code[:2]) if start in _REASONS)
+    reason = next(found, None)
+    return StorageError(reason[0], advice=reason[1]) if reason else error
