@@ -51,7 +51,7 @@ async def make_chunks(folder: Path, records: int) -> Chunks:
     """Found a district in ``folder`` and let it publish ``records`` notices."""
     home = Home(folder / DISTRICT)
     identity = await init_district(home, DISTRICT, "杜集区")
-    store = SqlStore(open_database(home))
+    store = SqlStore(await open_database(home))
     try:
         around = surroundings(home, load_settings(home.settings_file))
         node = Node(identity, home.keys(), store, KINDS, around=around)

@@ -49,7 +49,7 @@ async def read_log(home: Home) -> NodeLog:
     Raises:
         StorageError: its database cannot be read.
     """
-    store = SqlStore(open_database(home))
+    store = SqlStore(await open_database(home))
     log = NodeLog()
     try:
         records = await store.aside()

@@ -7,6 +7,7 @@ import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -44,10 +45,29 @@ Wrap = Callable[[Carrier], Carrier]
 """Puts a fault wrapper around the carrier; the demo and the story use it (protocol 5.10)."""
 
 
-def open_database(home: Home, *, pages_max: int | None = None) -> Database:
-    """Open the home's database with the tables of log, views and the API's answers."""
+async def open_database(home: Home, settings: Settings | None = None) -> Database:
+    """Open the home's database with the tables of log, views and the API's answers.
+
+    Args:
+        home: Whose.
+        settings: Say where it is; None for the home's own.
+
+    Raises:
+        UnavailableError: another process holds it.
+        StorageError: it cannot be used.
+    """
+    settings = settings or load_settings(home.settings_file)
     tables = (LOG_TABLES, VIEWS, BOOKMARKS, ANSWERS)
-    return SqliteDatabase.open(home.database_file, *tables, pages_max=pages_max)
+    if not settings.database_url:
+        return SqliteDatabase.open(home.database_file, *tables)
+    # Here, because only who uses it shall need its driver, and a village has little memory.
+    from shared.log.postgresql import PostgresqlDatabase  # noqa: PLC0415
+
+    file = settings.database_password_file
+    return await PostgresqlDatabase.open(
+        settings.database_url, *tables,
+        owner=home.keys().signing.public.raw.hex(), password_file=Path(file) if file else None,
+    )  # fmt: skip
 
 
 def surroundings(home: Home, settings: Settings) -> Surroundings:
@@ -75,7 +95,7 @@ async def open_node(home: Home, settings: Settings | None = None) -> AsyncIterat
     identity = home.identity()
     settings = settings or load_settings(home.settings_file)
     with home.lock():
-        database = open_database(home)
+        database = await open_database(home, settings)
         store = SqlStore(database)
         try:
 

@@ -52,7 +52,7 @@ async def init_district(home: Home, code: str, label: str) -> Identity:
         record = founding_record(
             code, label, keys, recovery.public, at_ms=at_ms, entropy=os.urandom
         )
-        store = SqlStore(open_database(home))
+        store = SqlStore(await open_database(home))
         try:
             identity = await found(store, record, label, at_ms)
         finally:
@@ -173,7 +173,7 @@ def _frames(data: bytes) -> list[bytes]:
 async def _take(
     home: Home, identity: Identity, keys: Keys, frames: list[bytes], invitation: Invitation
 ) -> None:
-    store = SqlStore(open_database(home))
+    store = SqlStore(await open_database(home))
     try:
         log = Log(identity.division, store, identity.anchor)
         await log.open()

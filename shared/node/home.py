@@ -3,7 +3,7 @@
 * ``node.toml``: settings, written by the operator (may be missing)
 * ``identity.json``: who this node is and where its ancestors are; no secrets
 * ``signing.key``, ``sealing.key``: PEM, 0600, under a passphrase if one is set
-* ``log.db``: the record log and the views (SQLite)
+* ``log.db``: the record log and the views (SQLite), unless ``database_url`` names PostgreSQL
 * ``marker.json``: epoch, own records and machine, to notice a restore or a copy
 * ``lock``, ``control.sock``: one writing process at a time, and how to reach it
 """

@@ -6,7 +6,7 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,12 +17,16 @@ from pydantic_settings import (
 from shared.domain.custody.rules import Intervals
 from shared.errors import InvalidError
 from shared.link.timing import Timing
+from shared.log.database import check_url
 
 
 class Settings(BaseSettings):
     """What an operator can set; every default works on one machine."""
 
-    model_config = SettingsConfigDict(env_prefix="SANJI_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SANJI_", extra="forbid", frozen=True,
+        hide_input_in_errors=True,  # a URL may hold a password that should not be there
+    )  # fmt: skip
     _file: ClassVar[Path | None] = None
 
     listen_host: str = Field("127.0.0.1", description="Address the web server binds to.")
@@ -51,7 +55,18 @@ class Settings(BaseSettings):
     custody_late_seconds: float = Field(
         86400.0, gt=0, description="Without proof for so long, a node below is named late."
     )
+    database_url: str = Field(
+        "",
+        description="PostgreSQL database for log and views, such as "
+        "postgresql://sanji@127.0.0.1:5432/district; empty: log.db in the home.",
+    )
+    database_password_file: str = Field("", description="File that holds its password.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Verbosity.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_url(cls, text: str) -> str:
+        return check_url(text)
 
     @classmethod
     def settings_customise_sources(

@@ -1,5 +1,6 @@
 """Three tiers over real sockets: a decision down, a voice up, an answer back, a cut between."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -15,10 +16,10 @@ from shared.node.settings import Settings, load_settings
 DISTRICT, TOWN, VILLAGE = "340602", "340602100", "340602100201"
 
 
-def quick(home: Home) -> Settings:
+def quick(home: Home, port: int = 0) -> Settings:
     """Return settings whose clocks are fast enough for a test."""
     return load_settings(
-        home.settings_file, listen_port=0, answer_seconds_min=0.3, backoff_seconds_min=0.05,
+        home.settings_file, listen_port=port, answer_seconds_min=0.3, backoff_seconds_min=0.05,
         backoff_seconds_max=0.2, custody_urgent_seconds=0, custody_proof_seconds=0,
         custody_receipt_seconds=0,
     )  # fmt: skip
@@ -27,8 +28,9 @@ def quick(home: Home) -> Settings:
 class Three:
     """A district, a town and a village that serve."""
 
-    def __init__(self, root: Path) -> None:
-        """Name their homes."""
+    def __init__(self, root: Path, ports: Sequence[int] = (0, 0, 0)) -> None:
+        """Name their homes; with ``ports`` of their own they can start again."""
+        self.ports = dict(zip((DISTRICT, TOWN, VILLAGE), ports, strict=True))
         self.homes = {code: Home(root / code) for code in (DISTRICT, TOWN, VILLAGE)}
         self.nodes: dict[str, Node] = {}
         self.cable = Cable(Random(1))
@@ -50,7 +52,9 @@ class Three:
         """Serve one node; the village's uplink is a cable."""
         home = self.homes[code]
         wrap = self.cable.carrier if code == VILLAGE else (lambda carrier: carrier)
-        self.nodes[code] = await stack.enter_async_context(serving(home, quick(home), wrap=wrap))
+        self.nodes[code] = await stack.enter_async_context(
+            serving(home, quick(home, self.ports[code]), wrap=wrap)
+        )
 
 
 async def test_a_voice_and_its_answer(tmp_path: Path) -> None:
