@@ -83,9 +83,16 @@ class Worker:
         if self._thread is None:
             return function()
         future = asyncio.get_running_loop().run_in_executor(self._thread, function)
+        future.add_done_callback(_hear)
         # Shielded, because cancelling would also take calls out of the queue that their caller,
         # say a group commit, has promised to others.
         return await asyncio.shield(future)
+
+
+def _hear(future: "asyncio.Future[T]") -> None:
+    """Take note of a failure, also where nobody waits for it any more."""
+    if not future.cancelled():
+        future.exception()
 
 
 def insert_new(table: Table) -> postgresql.Insert:

@@ -8,7 +8,7 @@ import structlog
 
 from shared.domain.custody.kinds import STATED, Stated
 from shared.domain.custody.rules import Book, Intervals
-from shared.errors import InvalidError, SanjiError
+from shared.errors import InvalidError, SanjiError, StorageError
 from shared.log.log import Log
 from shared.node.author import Author, Draft
 from shared.node.clock import Clock, wait_for
@@ -40,13 +40,18 @@ class Custodian:
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
-        """State whatever is due until cancelled."""
+        """State whatever is due until cancelled; a database that fails is waited for."""
         self._changed.update(self._log.feeds)
         unsubscribe = self._log.subscribe(self._note)
         try:
             while True:
-                await self._take_changes()
-                pause = await self._state_due()
+                try:
+                    await self._take_changes()
+                    pause = await self._state_due()
+                except StorageError as error:
+                    logger.warning("custody waits for the database", why=str(error))
+                    await self._clock.sleep(RETRY_SECONDS)
+                    continue
                 # At least a moment: what is due and cannot be written must not spin.
                 await wait_for(self._woken, max(pause, 0.001), self._clock)
         finally:
@@ -80,10 +85,16 @@ class Custodian:
         if any(feed.lane == "trust" for feed in changed):
             self._book.note_divisions(self._log.roster.divisions(), now_ms)
         for feed in changed:
-            if feed.lane == "custody":
-                await self._learn(self._book, feed)
-            else:
+            if feed.lane != "custody":
                 self._book.note_change(feed, self._log.state(feed), now_ms)
+        told = [feed for feed in changed if feed.lane == "custody"]
+        learned = 0
+        try:
+            for feed in told:
+                await self._learn(self._book, feed)
+                learned += 1
+        finally:
+            self._changed.update(told[learned:])  # what could not be read is read later
         sights, self._sights = self._sights, {}
         for rid, (since_ms, urgent) in sights.items():
             self._book.note_shown(rid, since_ms, urgent=urgent)
