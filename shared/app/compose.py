@@ -20,7 +20,7 @@ from shared.app.control import ControlServer
 from shared.app.people import staff_acts
 from shared.domain.catalogue import KINDS, PROJECTIONS
 from shared.domain.tables import VIEWS
-from shared.errors import InvalidError, RefusedError, UnavailableError
+from shared.errors import InvalidError, RefusedError, StorageError, UnavailableError
 from shared.link.carrier import Carrier
 from shared.log.database import Database
 from shared.log.log import Log
@@ -59,15 +59,23 @@ async def open_database(home: Home, settings: Settings | None = None) -> Databas
     settings = settings or load_settings(home.settings_file)
     tables = (LOG_TABLES, VIEWS, BOOKMARKS, ANSWERS)
     if not settings.database_url:
+        if home.elsewhere_file.exists():  # an empty log.db would make the node doubt itself
+            raise StorageError(
+                "This node keeps its log in PostgreSQL, and database_url is not set.",
+                advice=f"Set it in {home.settings_file}; if it shall begin anew without that "
+                f"database, remove {home.elsewhere_file}.",
+            )
         return SqliteDatabase.open(home.database_file, *tables)
     # Here, because only who uses it shall need its driver, and a village has little memory.
     from shared.log.postgresql import PostgresqlDatabase  # noqa: PLC0415
 
     file = settings.database_password_file
-    return await PostgresqlDatabase.open(
+    database = await PostgresqlDatabase.open(
         settings.database_url, *tables,
         owner=home.keys().signing.public.raw.hex(), password_file=Path(file) if file else None,
     )  # fmt: skip
+    home.write(home.elsewhere_file.name, b"Log and views lie where database_url says.\n")
+    return database
 
 
 def surroundings(home: Home, settings: Settings) -> Surroundings:

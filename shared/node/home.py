@@ -4,6 +4,7 @@
 * ``identity.json``: who this node is and where its ancestors are; no secrets
 * ``signing.key``, ``sealing.key``: PEM, 0600, under a passphrase if one is set
 * ``log.db``: the record log and the views (SQLite), unless ``database_url`` names PostgreSQL
+* ``log.elsewhere``: says that they lie in PostgreSQL, for whoever forgets the setting
 * ``marker.json``: epoch, own records and machine, to notice a restore or a copy
 * ``lock``, ``control.sock``: one writing process at a time, and how to reach it
 """
@@ -105,6 +106,7 @@ class Home:
     Attributes:
         path: The folder.
         database_file: The log and the views.
+        elsewhere_file: There if log and views lie in another database.
         settings_file: What the operator set.
         control_file: The socket of the serving node.
         pending_file: An invitation that is being used.
@@ -114,6 +116,7 @@ class Home:
         """Name the folder; nothing is read or made."""
         self.path = path
         self.database_file = path / "log.db"
+        self.elsewhere_file = path / "log.elsewhere"
         self.settings_file = path / "node.toml"
         self.control_file = path / "control.sock"
         self.pending_file = path / "joining.json"
