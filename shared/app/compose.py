@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from aiohttp import web
 
-from broker.websocket import Identity as LinkIdentity
+from broker.introduction import Identity as LinkIdentity
 from broker.websocket import LinkRoute, WebSocketCarrier
 from shared.app.api.remembered import ANSWERS
 from shared.app.api.service import Api

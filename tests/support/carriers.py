@@ -11,8 +11,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from broker.cable import Cable
+from broker.introduction import Identity
 from broker.memory import MemoryHub
-from broker.websocket import Identity, LinkRoute, WebSocketCarrier
+from broker.websocket import LinkRoute, WebSocketCarrier
 from shared.link.carrier import Carrier, Connection
 from shared.trust.keys import PublicKey
 from tests.support.records import key_of
