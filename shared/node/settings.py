@@ -5,8 +5,9 @@
 
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,7 +23,9 @@ from shared.link.timing import Timing
 class Settings(BaseSettings):
     """What an operator can set; every default works on one machine."""
 
-    model_config = SettingsConfigDict(env_prefix="SANJI_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SANJI_", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
     _file: ClassVar[Path | None] = None
 
     listen_host: str = Field("127.0.0.1", description="Address the web server binds to.")
@@ -33,6 +36,16 @@ class Settings(BaseSettings):
     tls_certificate: str = Field("", description="PEM file; needed beyond loopback.")
     tls_key: str = Field("", description="PEM file of its private key.")
     tls_ca: str = Field("", description="PEM file of the authority that signs the parent's.")
+    broker_url: str = Field(
+        "", description="Broker on which a relay answers: amqp[s]://host[:port]/vhost, no password."
+    )
+    broker_user: str = Field("", description="Its user at brokers; empty: the division's code.")
+    broker_password_file: str = Field(
+        "", description="File with the password; one must be set to dial amqp addresses."
+    )
+    broker_ca: str = Field("", description="PEM file of the authority that signs the broker's.")
+    broker_certificate: str = Field("", description="PEM file shown to the broker over amqps.")
+    broker_key: str = Field("", description="PEM file of its private key.")
     answer_seconds_min: float = Field(
         2.0, gt=0, description="A frame unanswered for less is not yet missed."
     )
@@ -52,6 +65,18 @@ class Settings(BaseSettings):
         86400.0, gt=0, description="Without proof for so long, a node below is named late."
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Verbosity.")
+
+    @field_validator("broker_url", "addresses")
+    @classmethod
+    def _without_password(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        """Refuse user and password in an address: addresses are shown, signed and told to all."""
+        for address in (value,) if isinstance(value, str) else value:
+            if "@" in urlsplit(address).netloc:
+                raise ValueError(
+                    "an address must not hold a user or a password; they belong into "
+                    "broker_user and broker_password_file"
+                )
+        return value
 
     @classmethod
     def settings_customise_sources(
