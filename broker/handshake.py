@@ -34,8 +34,10 @@ ADDRESS_CHARS_MAX: Final = 200
 # A hello with two codes of 32 digits and an address of 200 characters of 4 bytes has 930 bytes.
 MESSAGE_BYTES_MAX: Final = 1024
 
-_SCHEMES: Final = {"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
-_PORTS: Final = {"ws": 80, "wss": 443}
+_SCHEMES: Final = {
+    "ws": "ws", "http": "ws", "wss": "wss", "https": "wss", "amqp": "amqp", "amqps": "amqps",
+}  # fmt: skip
+_PORTS: Final = {"ws": 80, "wss": 443, "amqp": 5672, "amqps": 5671}
 
 
 class Side(StrEnum):
@@ -166,10 +168,10 @@ def normal_address(address: str) -> str:
     """Return ``address`` in the one form that is signed and compared.
 
     ``http`` and ``https`` stand for ``ws`` and ``wss``; the host is in lower case, a port that
-    goes without saying is left out.
+    goes without saying is left out. The path of ``amqp`` and ``amqps`` is the virtual host.
 
     Raises:
-        InvalidError: not ``ws://host[:port]/path`` or one of the other three schemes.
+        InvalidError: not ``ws://host[:port]/path`` or one of the other five schemes.
     """
     try:
         parts = urlsplit(address)

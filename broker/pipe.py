@@ -43,6 +43,14 @@ class Pipe(Generic[Item]):
         self._items.append(item)
         self._wake()
 
+    def push(self, item: Item) -> bool:
+        """Append ``item`` at once; returns False if the pipe is full or has ended."""
+        if self.ended or len(self._items) >= self._items_max:
+            return False
+        self._items.append(item)
+        self._wake()
+        return True
+
     async def get(self) -> Item:
         """Return the oldest item, waiting for one; cancelled, it takes none.
 
@@ -56,6 +64,13 @@ class Pipe(Generic[Item]):
         item = self._items.popleft()
         self._wake()
         return item
+
+    def drain(self) -> list[Item]:
+        """Remove and return all that waits."""
+        items = list(self._items)
+        self._items.clear()
+        self._wake()
+        return items
 
     def end(self, why: str, *, discard: bool) -> None:
         """Let nothing in any more; the first ``why`` stays.

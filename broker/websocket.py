@@ -6,51 +6,23 @@ Each frame is one binary message; nothing is compressed, because chunks already 
 """
 
 import asyncio
-import secrets
 import ssl as tls
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import Final
 
 import aiohttp
 from aiohttp import web
 
-from broker.handshake import (
-    NONCE_BYTES,
-    OPEN,
-    Answer,
-    Hello,
-    Side,
-    decode_answer,
-    decode_hello,
-    decode_proof,
-    encode_answer,
-    encode_hello,
-    encode_proof,
-    normal_address,
-    prove,
-    proves,
-)
+from broker.handshake import normal_address
+from broker.introduction import Identity, KeysOf, greet, introduce
 from broker.websocket_connection import Timing, WebSocketConnection, words
 from shared.errors import FaultError, InvalidError, RefusedError
 from shared.link.carrier import LinkDownError, OnConnection
 from shared.record.limits import FRAME_BYTES_MAX
-from shared.trust.keys import PublicKey, SigningKey
-
-KeysOf = Callable[[str], Sequence[PublicKey]]
-"""Returns the keys that this node's roster knows for a division; none if it is not known."""
 
 HANDSHAKES_MAX: Final = 64
 """Callers that have not proven a key yet. Each may fill one message, 4 MiB, before it is refused,
 so together they take at most 256 MiB; three hundred children that return at once take turns."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Who this node is on its links."""
-
-    code: str
-    signing_key: SigningKey
 
 
 class WebSocketCarrier:
@@ -89,7 +61,8 @@ class WebSocketCarrier:
             async with asyncio.timeout(seconds):
                 connection = await self._connect(address)
                 try:
-                    await self._introduce(connection, peer, address)
+                    await introduce(connection, self._identity, self._keys_of, peer, address)
+                    connection.peer = peer
                 except BaseException:
                     await connection.close()
                     raise
@@ -123,18 +96,6 @@ class WebSocketCarrier:
             timeout=aiohttp.ClientWSTimeout(ws_close=self._timing.close_seconds),
         )
         return WebSocketConnection(web_socket, self._timing)
-
-    async def _introduce(self, connection: WebSocketConnection, peer: str, address: str) -> None:
-        hello = Hello(self._identity.code, peer, address, secrets.token_bytes(NONCE_BYTES))
-        await connection.send(encode_hello(hello))
-        answer = decode_answer(await connection.receive())
-        if not proves(Side.ANSWERS, hello, *answer, self._keys_of(peer)):
-            raise RefusedError("who answers there holds none of its keys")
-        proof = prove(Side.DIALS, hello, answer.nonce, self._identity.signing_key)
-        await connection.send(encode_proof(proof))
-        if await connection.receive() != OPEN:
-            raise FaultError("the handshake did not end as it must")
-        connection.peer = peer
 
     async def close(self) -> None:
         """Dial no more, and break what is still open; links are best closed before."""
@@ -212,7 +173,9 @@ class LinkRoute:
         self._unproven += 1
         try:
             async with asyncio.timeout(seconds):
-                connection.peer = await self._greet(connection)
+                connection.peer = await greet(
+                    connection, self._identity, self._keys_of, self._addresses
+                )
         except TimeoutError:
             return f"the handshake took longer than {seconds:g} s"
         except (FaultError, RefusedError) as error:
@@ -220,34 +183,6 @@ class LinkRoute:
         finally:
             self._unproven -= 1
         return "this node is stopping" if self._closed else ""
-
-    async def _greet(self, connection: WebSocketConnection) -> str:
-        hello = decode_hello(await connection.receive())
-        keys = self._checked(hello)
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        proof = prove(Side.ANSWERS, hello, nonce, self._identity.signing_key)
-        await connection.send(encode_answer(Answer(nonce, proof)))
-        signature = decode_proof(await connection.receive())
-        if not proves(Side.DIALS, hello, nonce, signature, keys):
-            raise RefusedError(f"the caller holds no key of {hello.dialler}")
-        await connection.send(OPEN)
-        return hello.dialler
-
-    def _checked(self, hello: Hello) -> Sequence[PublicKey]:
-        """Return the caller's keys if it may go on.
-
-        Raises:
-            RefusedError: it wants somebody else, was led here, is not known, or claims to be us.
-        """
-        own = self._identity.code
-        if hello.answerer != own:
-            raise RefusedError(f"here is {own}, not {hello.answerer}")
-        if self._addresses and hello.address not in map(normal_address, self._addresses):
-            raise RefusedError("the address that was dialled is none of this node's")
-        keys = () if hello.dialler == own else self._keys_of(hello.dialler)
-        if not keys:
-            raise RefusedError(f"no key of {hello.dialler} is known here")
-        return keys
 
     async def close(self) -> None:
         """Take no more calls and close all links, for the web server's ``on_shutdown``."""

@@ -1,11 +1,13 @@
 """The commands of a district."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from district.pages import Office
-from shared.app.cli import HomeOption, out, run
+from shared.app.brokers import write_definitions
+from shared.app.cli import HomeOption, out, perform, run
 from shared.app.commands import add_answer, add_invite, common, handed_out
 from shared.app.membership import RECOVERY_FILE, init_district
 from shared.node.home import Home
@@ -31,6 +33,26 @@ def init(
             f"Take {home / RECOVERY_FILE} away: on paper or a stick, in a safe, and delete it here."
         )
         out.print(handed_out(Home(home)))
+
+    run(work())
+
+
+@app.command("broker-definitions")
+def broker_definitions(
+    home: HomeOption,
+    file: Annotated[Path, typer.Argument(help="Gets the definitions, as JSON.")],
+    passwords: Annotated[
+        Path, typer.Option(help="Folder of the passwords, one file a division; kept if there.")
+    ],
+    vhost: Annotated[str, typer.Option(help="Virtual host on the broker.")] = "sanji",
+) -> None:
+    """Write users, rights and queues for a RabbitMQ that serves all certified divisions."""
+
+    async def work() -> None:
+        levels = await perform(Home(home), "levels")
+        new = write_definitions(levels, file, passwords, vhost)
+        out.print(f"{len(levels)} divisions, {len(new)} with a new password in {passwords}")
+        out.print(f"Next, where the broker runs: rabbitmqctl import_definitions {file}")
 
     run(work())
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from shared.app import evidence, exchange, status
+from shared.app import brokers, evidence, exchange, status
 from shared.app.rids import find_rid
 from shared.domain.cases import receipts
 from shared.domain.cases import rules as case_rules
@@ -331,6 +331,7 @@ ACTS: Final[dict[str, Act]] = {
     "export": export,
     "import": take_in,
     "status": tell_status,
+    "levels": brokers.list_levels,
 }
 """By the name of the command."""
 

@@ -376,7 +376,7 @@ def _show_status(result: dict[str, Any]) -> None:
     )
     table = Table("neighbour", "link", "backlog", "in flight", "trouble")
     for link in result["links"]:
-        state = "open" if link["connected_since_ms"] else "down"
+        state = f"open {link['by']}".strip() if link["connected_since_ms"] else "down"
         table.add_row(
             link["peer"], state, str(link["backlog"]), str(link["in_flight"]), link["trouble"]
         )

@@ -12,8 +12,9 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from broker.websocket import Identity as LinkIdentity
-from broker.websocket import LinkRoute, WebSocketCarrier
+from broker.introduction import Identity as LinkIdentity
+from broker.websocket import LinkRoute
+from shared.app import carriers
 from shared.app.api.remembered import ANSWERS
 from shared.app.api.service import Api
 from shared.app.control import ControlServer
@@ -33,6 +34,7 @@ from shared.node.home import Home, machine_id
 from shared.node.node import Node, Surroundings
 from shared.node.settings import Settings, load_settings
 from shared.node.views import BOOKMARKS, Views
+from shared.record.feed import Level
 from shared.web.server import STAFF, make_app
 from shared.web.site import Surface
 
@@ -158,18 +160,17 @@ async def serving(
     async with AsyncExitStack() as stack:
         node = await stack.enter_async_context(open_node(home, settings))
         identity = LinkIdentity(node.identity.division, node.keys.signing)
-        # Which names lead here may be many (a proxy, several cards): the list is checked only
-        # where the operator gave one.
-        route = LinkRoute(identity, node.links.keys_of, node.links.serve, settings.addresses)
+        route = carriers.route(settings, identity, node.links)
         api = Api(home)
         app = make_app(node, link=route.handle, surface=surface, accounts=Accounts(home), api=api)
         address = await _listen(stack, app, route, settings)
         control = ControlServer(node, home.control_file, staff_acts(app[STAFF]) | api.acts())
         await control.start()
         stack.push_async_callback(control.close)
-        carrier = WebSocketCarrier(identity, node.links.keys_of, _client_tls(settings))
-        stack.push_async_callback(carrier.close)
-        addresses = settings.addresses or (address,)
+        carrier = await stack.enter_async_context(carriers.dialling(settings, identity, node.links))
+        if node.identity.level != Level.VILLAGE:
+            await stack.enter_async_context(carriers.answering(settings, identity, node.links))
+        addresses = settings.addresses or tuple(filter(None, (settings.broker_url, address)))
         stating = asyncio.create_task(_state_addresses(node, addresses))
         linking = asyncio.create_task(node.linked(wrap(carrier)))
         stack.push_async_callback(_cancel, [stating, linking])
@@ -247,12 +248,3 @@ def _server_tls(settings: Settings) -> ssl.SSLContext | None:
             advice="Check tls_certificate and tls_key in node.toml.",
         ) from error
     return context
-
-
-def _client_tls(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.tls_ca:
-        return None
-    try:
-        return ssl.create_default_context(cafile=settings.tls_ca)
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidError(f"tls_ca cannot be used: {error}.") from error

@@ -7,6 +7,7 @@ from typing import Final
 
 import aiohttp
 
+from broker.rabbitmq.login import SCHEMES as BROKER_SCHEMES
 from shared.app.compose import open_database
 from shared.errors import (
     FaultError,
@@ -124,7 +125,10 @@ async def _ask_parent(
     invitation: Invitation, request: JoinRequest, *, wait: bool, tell: Callable[[str], None]
 ) -> list[bytes]:
     """Ask each address of the parent in turn until one answers."""
-    addresses = [address for code, address in invitation.addresses if code == invitation.parent]
+    addresses = [
+        address for code, address in invitation.addresses
+        if code == invitation.parent and address.partition("://")[0] not in BROKER_SCHEMES
+    ]  # fmt: skip
     pause = 0.5
     while True:
         try:

@@ -59,6 +59,7 @@ def _link(node: Node, peer: str) -> dict[str, Any]:
     return {
         "peer": peer,
         "connected_since_ms": state.connected_since_ms,
+        "by": state.by,
         "heard_ms": state.heard_ms,
         "opened": state.opened,
         "in_flight": node.links.in_flight(peer),

@@ -1,8 +1,8 @@
 """The Carrier port: moves frames between two neighbours and promises nothing else.
 
 A carrier may lose, repeat or delay frames and may break at any time (protocol 1.1); it only says
-truly who is at the other end. Implementations: ``broker.websocket``, ``broker.memory``, and
-``broker.cable``, which wraps any of them with faults. All pass
+truly who is at the other end. Implementations: ``broker.websocket``, ``broker.rabbitmq``,
+``broker.memory``, and ``broker.cable``, which wraps any of them with faults. All pass
 ``tests/contracts/test_carrier.py``.
 """
 

@@ -42,6 +42,7 @@ ROOT_BYTES: Final = 32
 _VERSION: Final = 1
 _HEADS: Final = 0
 _CHUNK: Final = 1
+_HEADS_FIELDS: Final = 5
 _VERBATIM_FIELDS: Final = 3
 _LEAN_FIELDS: Final = 7
 _LEAN_LENGTHS: Final = (64, SALT_BYTES)
@@ -175,6 +176,11 @@ def decode_frame(data: bytes, keys: Sequence[PublicKey]) -> Heads | Chunk:
             return Chunk(session, _counter(n), _runs(packed))
         case _:
             raise FaultError("neither Heads nor Chunk")
+
+
+def is_heads(data: bytes) -> bool:
+    """Tell by its first two bytes whether a frame says to be a Heads; nothing is checked."""
+    return data[:2] == bytes((0x80 + _HEADS_FIELDS, _HEADS))
 
 
 def _heads(

@@ -62,6 +62,7 @@ class LinkState:
             process.
         bad_frames: Frames refused.
         trouble: Why the last attempt or link ended.
+        by: Scheme of the address over which it is or was last linked, such as ``wss``.
         rest: Roots at which the last exchange ended.
         counts: What it said it holds, as far as heard.
     """
@@ -73,6 +74,7 @@ class LinkState:
     in_flight_max: int = 0
     bad_frames: int = 0
     trouble: str = ""
+    by: str = ""
     rest: tuple[bytes, bytes] | None = None
     counts: dict[Feed, int] = field(default_factory=dict)
 

@@ -77,13 +77,18 @@ class Links:
         """Return what is known of ``peer``."""
         return self.states.setdefault(peer, LinkState(peer))
 
-    async def serve(self, connection: Connection) -> None:
-        """Talk over a link that a neighbour opened, until it ends."""
+    async def serve(self, connection: Connection, by: str = "") -> None:
+        """Talk over a link that a neighbour opened, until it ends.
+
+        Args:
+            connection: The link.
+            by: Scheme of the addresses over which it came.
+        """
         if not is_above(self._log.me, connection.peer):
             logger.warning("link refused", peer=connection.peer, why="not below this node")
             await connection.close()
             return
-        await self._talk(connection, dialled=False)
+        await self._talk(connection, by, dialled=False)
 
     async def keep(
         self, peer: str, addresses: Callable[[], Sequence[str]], carrier: Carrier
@@ -100,7 +105,7 @@ class Links:
                 state.trouble = str(error)
             else:
                 heard = state.heard_ms
-                await self._talk(connection, dialled=True)
+                await self._talk(connection, address.partition("://")[0], dialled=True)
                 if state.heard_ms != heard:
                     backoff.reset()
             await self._clock.sleep(backoff.pause())
@@ -110,7 +115,7 @@ class Links:
         for connection, _ in tuple(self._open.values()):
             await connection.close()
 
-    async def _talk(self, connection: Connection, *, dialled: bool) -> None:
+    async def _talk(self, connection: Connection, by: str, *, dialled: bool) -> None:
         peer = connection.peer
         state = self.state(peer)
         conversation = Conversation(
@@ -124,6 +129,7 @@ class Links:
             await older[0].close()
         state.connected_since_ms = self._clock.wall_ms()
         state.opened += 1
+        state.by = by
         try:
             await conversation.run(dialled=dialled)
         except (LinkDownError, FaultError, StorageError) as error:

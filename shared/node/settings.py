@@ -5,6 +5,7 @@
 
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -37,6 +38,16 @@ class Settings(BaseSettings):
     tls_certificate: str = Field("", description="PEM file; needed beyond loopback.")
     tls_key: str = Field("", description="PEM file of its private key.")
     tls_ca: str = Field("", description="PEM file of the authority that signs the parent's.")
+    broker_url: str = Field(
+        "", description="Broker on which a relay answers: amqp[s]://host[:port]/vhost, no password."
+    )
+    broker_user: str = Field("", description="Its user at brokers; empty: the division's code.")
+    broker_password_file: str = Field(
+        "", description="File with the password; one must be set to dial amqp addresses."
+    )
+    broker_ca: str = Field("", description="PEM file of the authority that signs the broker's.")
+    broker_certificate: str = Field("", description="PEM file shown to the broker over amqps.")
+    broker_key: str = Field("", description="PEM file of its private key.")
     answer_seconds_min: float = Field(
         2.0, gt=0, description="A frame unanswered for less is not yet missed."
     )
@@ -67,6 +78,18 @@ class Settings(BaseSettings):
     @classmethod
     def _check_url(cls, text: str) -> str:
         return check_url(text)
+
+    @field_validator("broker_url", "addresses")
+    @classmethod
+    def _without_password(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        """Refuse user and password in an address: addresses are shown, signed and told to all."""
+        for address in (value,) if isinstance(value, str) else value:
+            if "@" in urlsplit(address).netloc:
+                raise ValueError(
+                    "an address must not hold a user or a password; they belong into "
+                    "broker_user and broker_password_file"
+                )
+        return value
 
     @classmethod
     def settings_customise_sources(

@@ -1,8 +1,8 @@
-"""What every carrier promises: one suite for memory, WebSocket, and each behind a cable."""
+"""What every carrier promises: one suite for all three, and for each of them behind a cable."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 
@@ -16,6 +16,7 @@ from tests.support.carriers import (
     Rig,
     cabled,
     memory_rig,
+    rabbitmq_rig,
     soon,
     until_still,
     websocket_rig,
@@ -25,14 +26,21 @@ from tests.support.frames import number_of, numbered
 MIB = 1024 * 1024
 
 
-@pytest.fixture(params=["memory", "websocket", "memory cabled", "websocket cabled"])
+def rig_of(kind: str, request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Rig]:
+    """Return the rig of a carrier; a broker is started only for who needs it."""
+    if kind == "rabbitmq":
+        return rabbitmq_rig(request.getfixturevalue("rabbit"))
+    return memory_rig() if kind == "memory" else websocket_rig()
+
+
+@pytest.fixture(
+    params=[kind + more for more in ("", " cabled") for kind in ("memory", "websocket", "rabbitmq")]
+)
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     """Each carrier between a child and its parent."""
     kind, *wrapped = request.param.split()
     async with AsyncExitStack() as stack:
-        made = await stack.enter_async_context(
-            memory_rig() if kind == "memory" else websocket_rig()
-        )
+        made = await stack.enter_async_context(rig_of(kind, request))
         yield await stack.enter_async_context(cabled(made)) if wrapped else made
 
 

@@ -23,7 +23,8 @@ from broker.handshake import (
     prove,
     proves,
 )
-from broker.websocket import Identity, LinkRoute, WebSocketCarrier
+from broker.introduction import Identity
+from broker.websocket import LinkRoute, WebSocketCarrier
 from broker.websocket_connection import Timing
 from tests.support.carriers import (
     CHILD,

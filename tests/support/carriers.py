@@ -11,10 +11,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from broker.cable import Cable
+from broker.introduction import Identity
 from broker.memory import MemoryHub
-from broker.websocket import Identity, LinkRoute, WebSocketCarrier
+from broker.rabbitmq.carrier import RabbitMqCarrier
+from broker.rabbitmq.login import place_of
+from broker.rabbitmq.relay import RabbitMqRelay
+from broker.rabbitmq.timing import Timing as RabbitTiming
+from broker.websocket import LinkRoute, WebSocketCarrier
 from shared.link.carrier import Carrier, Connection
 from shared.trust.keys import PublicKey
+from tests.support.rabbit import VHOST, RabbitServer, login
 from tests.support.records import key_of
 
 PARENT: Final = Identity("3406", key_of(1))
@@ -124,6 +130,39 @@ async def websocket_rig() -> AsyncIterator[Rig]:
         yield Rig(carrier, address, f"ws://127.0.0.1:{unused_port()}/link", answering)
         answering.release.set()
     await carrier.close()
+
+
+RABBIT_TIMING: Final = RabbitTiming(retry_seconds=(0.05, 0.2))
+
+
+@asynccontextmanager
+async def answering_relay(
+    server: RabbitServer, answering: Answering, timing: RabbitTiming = RABBIT_TIMING
+) -> AsyncIterator[RabbitMqRelay]:
+    """The parent behind a broker, as long as the block runs."""
+    relay = RabbitMqRelay(
+        PARENT, keys_of, answering, place_of(server.address), login(server, PARENT.code),
+        timing=timing,
+    )  # fmt: skip
+    running = asyncio.create_task(relay.run())
+    try:
+        await soon(relay.ready.wait())
+        yield relay
+    finally:
+        answering.release.set()
+        await relay.close()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def rabbitmq_rig(server: RabbitServer) -> AsyncIterator[Rig]:
+    """A real broker between them."""
+    answering = Answering()
+    carrier = RabbitMqCarrier(CHILD, keys_of, login(server, CHILD.code), timing=RABBIT_TIMING)
+    nowhere = f"amqp://127.0.0.1:{unused_port()}/{VHOST}"
+    async with answering_relay(server, answering):
+        yield Rig(carrier, server.address, nowhere, answering)
 
 
 @asynccontextmanager

@@ -139,6 +139,7 @@ class Link(BaseModel):
 
     peer: str
     connected_since_ms: int | None
+    by: str
     heard_ms: int | None
     in_flight: int
     backlog: int = Field(description=later("还有多少条没送到。"))

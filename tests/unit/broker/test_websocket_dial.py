@@ -18,7 +18,8 @@ from broker.handshake import (
     normal_address,
     prove,
 )
-from broker.websocket import Identity, LinkRoute, WebSocketCarrier
+from broker.introduction import Identity
+from broker.websocket import LinkRoute, WebSocketCarrier
 from broker.websocket_connection import Timing
 from shared.errors import InvalidError
 from shared.link.carrier import LinkDownError

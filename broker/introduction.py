@@ -1,0 +1,125 @@
+"""Both sides of the proof of keys (protocol 5.7), over any line that moves messages.
+
+``broker.handshake`` knows the messages; here they are sent and awaited. The WebSocket and the
+RabbitMQ carrier run the same.
+"""
+
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from broker.handshake import (
+    NONCE_BYTES,
+    OPEN,
+    Answer,
+    Hello,
+    Side,
+    decode_answer,
+    decode_hello,
+    decode_proof,
+    encode_answer,
+    encode_hello,
+    encode_proof,
+    normal_address,
+    prove,
+    proves,
+)
+from shared.errors import FaultError, RefusedError
+from shared.trust.keys import PublicKey, SigningKey
+
+KeysOf = Callable[[str], Sequence[PublicKey]]
+"""Returns the keys that this node's roster knows for a division; none if it is not known."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this node is on its links."""
+
+    code: str
+    signing_key: SigningKey
+
+
+class Line(Protocol):
+    """What the messages travel over: a connection whose peer is not known yet."""
+
+    async def send(self, frame: bytes) -> None:
+        """Send one message."""
+
+    async def receive(self) -> bytes:
+        """Return the next message."""
+
+
+async def introduce(
+    line: Line, identity: Identity, keys_of: KeysOf, peer: str, address: str
+) -> None:
+    """The dialler's side: prove who we are, and that ``peer`` answers.
+
+    Args:
+        line: Open, nothing said yet.
+        identity: This node.
+        keys_of: Whose keys are believed.
+        peer: Division that is meant to answer.
+        address: Where it was dialled, as ``normal_address`` writes it.
+
+    Raises:
+        FaultError: the answers are not those of the protocol.
+        RefusedError: who answers is not ``peer``.
+        LinkDownError: the line broke.
+    """
+    hello = Hello(identity.code, peer, address, secrets.token_bytes(NONCE_BYTES))
+    await line.send(encode_hello(hello))
+    answer = decode_answer(await line.receive())
+    if not proves(Side.ANSWERS, hello, *answer, keys_of(peer)):
+        raise RefusedError("who answers there holds none of its keys")
+    proof = prove(Side.DIALS, hello, answer.nonce, identity.signing_key)
+    await line.send(encode_proof(proof))
+    if await line.receive() != OPEN:
+        raise FaultError("the handshake did not end as it must")
+
+
+async def greet(line: Line, identity: Identity, keys_of: KeysOf, addresses: Collection[str]) -> str:
+    """The answerer's side: prove who we are, and find out who dialled.
+
+    Args:
+        line: Open, nothing said yet.
+        identity: This node.
+        keys_of: Whose keys are believed.
+        addresses: Where this node may have been dialled; none at all: anywhere.
+
+    Returns:
+        The division code of the caller, proven.
+
+    Raises:
+        FaultError: its messages are not those of the protocol.
+        RefusedError: it may have no link.
+        LinkDownError: the line broke.
+    """
+    hello = decode_hello(await line.receive())
+    keys = _checked(hello, identity, keys_of, addresses)
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    proof = prove(Side.ANSWERS, hello, nonce, identity.signing_key)
+    await line.send(encode_answer(Answer(nonce, proof)))
+    signature = decode_proof(await line.receive())
+    if not proves(Side.DIALS, hello, nonce, signature, keys):
+        raise RefusedError(f"the caller holds no key of {hello.dialler}")
+    await line.send(OPEN)
+    return hello.dialler
+
+
+def _checked(
+    hello: Hello, identity: Identity, keys_of: KeysOf, addresses: Collection[str]
+) -> Sequence[PublicKey]:
+    """Return the caller's keys if it may go on.
+
+    Raises:
+        RefusedError: it wants somebody else, was led here, is not known, or claims to be us.
+    """
+    if hello.answerer != identity.code:
+        raise RefusedError(f"here is {identity.code}, not {hello.answerer}")
+    if addresses and hello.address not in map(normal_address, addresses):
+        raise RefusedError("the address that was dialled is none of this node's")
+    keys = () if hello.dialler == identity.code else keys_of(hello.dialler)
+    if not keys:
+        raise RefusedError(f"no key of {hello.dialler} is known here")
+    return keys

@@ -1,0 +1,114 @@
+"""The dialling side: one connection to the broker a link, so nothing of it outlives the link.
+
+A child has one link, to its parent, in practice. When the link or the connection breaks, whoever
+dialled dials again (``shared.node.links``), and everything is declared anew.
+"""
+
+import asyncio
+import secrets
+
+from broker.introduction import Identity, KeysOf, introduce
+from broker.rabbitmq.link import RabbitMqConnection, Route
+from broker.rabbitmq.login import Login, place_of
+from broker.rabbitmq.parcel import Parcel
+from broker.rabbitmq.timing import Timing
+from broker.rabbitmq.topology import exchange_of, key_of, reply_queue
+from broker.rabbitmq.wire import Wire, open_wire
+from shared.errors import FaultError, InvalidError, RefusedError
+from shared.link.carrier import LinkDownError
+
+
+class RabbitMqCarrier:
+    """Dials relays through brokers (see ``shared.link.carrier.Carrier``)."""
+
+    def __init__(
+        self, identity: Identity, keys_of: KeysOf, login: Login, *, timing: Timing | None = None
+    ) -> None:
+        """Dial as ``identity``.
+
+        Args:
+            identity: This node.
+            keys_of: Whose keys are believed.
+            login: Who we are at the broker; any broker, as addresses name them.
+            timing: How long links wait.
+        """
+        self._identity = identity
+        self._keys_of = keys_of
+        self._login = login
+        self._timing = timing or Timing()
+
+    async def dial(self, peer: str, address: str) -> "DialledConnection":
+        """Open a link to division ``peer`` at ``address``; see the port."""
+        if not self._keys_of(peer):
+            raise LinkDownError(f"no key of {peer} is known here")
+        try:
+            place = place_of(address)
+        except InvalidError as error:
+            raise LinkDownError(str(error)) from error
+        name = f"{self._identity.code} to {peer}"
+        wire = await open_wire(place, self._login, self._timing, name)
+        link: DialledConnection | None = None
+        seconds = self._timing.handshake_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                link = await self._opened(wire, peer)
+                await introduce(link, self._identity, self._keys_of, peer, place.address)
+            link.peer = peer
+        except BaseException as error:
+            await (wire if link is None else link).close()
+            match error:
+                case TimeoutError():
+                    why = f"{peer} did not answer at {place.address} within {seconds:g} s"
+                    raise LinkDownError(why) from error
+                case FaultError() | RefusedError():
+                    raise LinkDownError(f"{place.address} is not {peer}: {error}") from error
+                case LinkDownError():
+                    why = f"{peer} did not take the link at {place.address}: {error}"
+                    raise LinkDownError(why) from error
+                case _:
+                    raise
+        return link
+
+    async def _opened(self, wire: Wire, peer: str) -> "DialledConnection":
+        queue = reply_queue(self._identity.code, secrets.token_hex(16))
+        await wire.declare(queue)
+        route = Route(exchange_of(peer), key_of(self._identity.code), queue.name)
+        link = DialledConnection(wire, secrets.token_hex(16), route, self._timing)
+        wire.when_down(link.end)
+        try:
+            await wire.consume(queue.name, link.came)
+        except BaseException:
+            await link.close()
+            raise
+        return link
+
+
+class DialledConnection(RabbitMqConnection):
+    """A link that owns its connection to the broker.
+
+    Attributes:
+        dropped: Messages on our reply queue that were not of this link or not of the relay.
+    """
+
+    dropped = 0
+    _relay = ""
+
+    def came(self, parcel: Parcel, tag: int) -> None:
+        """Take in a message of our reply queue, if it is of this link and of who answered first.
+
+        Who guesses the link, 128 random bits, is still no relay: the handshake proves it.
+        """
+        if parcel.link == self.id:
+            self._relay = self._relay or parcel.user
+        if parcel.link != self.id or not parcel.user or parcel.user != self._relay:
+            self.dropped += 1
+            self._wire.done(tag)
+        else:
+            self.take(parcel, tag)
+
+    async def close(self, reason: str = "") -> None:
+        """Close the link and the connection; see the port."""
+        try:
+            await super().close(reason)
+        finally:
+            await self._wire.close()

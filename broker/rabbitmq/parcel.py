@@ -1,0 +1,93 @@
+"""One AMQP message of ours and its properties (protocol 5.8); no I/O.
+
+property          value
+----------------- ------------------------------------------------------------------
+type              frame | taken | close
+correlation_id    the link: 32 random hex digits, chosen by who dialled
+headers.n         frame: its number on the link; taken: how many the sender has taken
+reply_to          from a child: the queue on which it hears the relay
+user_id           the broker's user that sent it; the broker checks it
+expiration        Heads 60 s, all else 10 min
+body              the frame; of a close the reason
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractMessage
+
+from broker.rabbitmq.topology import CHUNK_SECONDS, HEADS_SECONDS
+from shared.errors import FaultError
+from shared.link.frames import is_heads
+from shared.record.limits import FRAME_BYTES_MAX, INTEGER_MAX
+
+REASON_BYTES_MAX: Final = 200
+_LINK: Final = re.compile(r"[0-9a-f]{32}")
+
+
+class Kind(StrEnum):
+    """What a message is."""
+
+    FRAME = "frame"
+    TAKEN = "taken"
+    CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message as the link sees it.
+
+    Attributes:
+        kind: What it is.
+        link: Of which link.
+        n: See the table above; 0 for a close.
+        body: The frame, or the reason.
+        user: Who sent it, says the broker; empty if it does not say.
+        reply_to: Where a child hears us; empty from a relay.
+    """
+
+    kind: Kind
+    link: str
+    n: int = 0
+    body: bytes = b""
+    user: str = ""
+    reply_to: str = ""
+
+
+def message_of(parcel: Parcel) -> Message:
+    """Return ``parcel`` as a message to publish."""
+    short = parcel.kind is not Kind.FRAME or is_heads(parcel.body)
+    return Message(
+        parcel.body,
+        type=parcel.kind.value,
+        correlation_id=parcel.link,
+        headers={"n": parcel.n},
+        reply_to=parcel.reply_to or None,
+        user_id=parcel.user or None,
+        expiration=HEADS_SECONDS if short else CHUNK_SECONDS,
+        # A link does not survive the broker's restart, so neither need its frames.
+        delivery_mode=DeliveryMode.NOT_PERSISTENT,
+    )
+
+
+def parcel_of(message: AbstractMessage) -> Parcel:
+    """Return what a message that came says.
+
+    Raises:
+        FaultError: it is none of ours.
+    """
+    try:
+        kind = Kind(message.type or "")
+    except ValueError:
+        raise FaultError("a message of no known type") from None
+    n = message.headers.get("n")
+    link = message.correlation_id or ""
+    size_max = FRAME_BYTES_MAX if kind is Kind.FRAME else REASON_BYTES_MAX
+    if type(n) is not int or not 0 <= n <= INTEGER_MAX:
+        raise FaultError("a message without a number")
+    if not _LINK.fullmatch(link) or len(message.body) > size_max:
+        raise FaultError("a message of no link, or too large")
+    return Parcel(kind, link, n, message.body, message.user_id or "", message.reply_to or "")

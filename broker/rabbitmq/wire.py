@@ -1,0 +1,299 @@
+"""One connection to a broker: a channel to publish on, one to consume from (protocol 5.8).
+
+It does not reconnect: its owner hears that it went down and opens another. So nothing is restored
+behind anybody's back, and what is declared at the start is declared each time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+import aio_pika
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractExchange,
+    AbstractIncomingMessage,
+    AbstractQueue,
+)
+from aio_pika.exceptions import DeliveryError, PublishError
+
+from broker.rabbitmq.flow import Ledger
+from broker.rabbitmq.library import BROKEN, close_quietly, words
+from broker.rabbitmq.login import Login, Place
+from broker.rabbitmq.parcel import Parcel, message_of, parcel_of
+from broker.rabbitmq.timing import Timing
+from broker.rabbitmq.topology import Queue
+from shared.errors import FaultError
+from shared.link.carrier import LinkDownError
+
+CONFIRMS_MAX: Final = 64
+"""Messages published and not yet confirmed, over all links of a connection."""
+
+PREFETCH: Final = 512
+"""Deliveries not yet acknowledged: the full windows of 64 links."""
+
+HEARTBEAT_SECONDS: Final = 30
+
+REFUSED_SECONDS: Final = (0.05, 1.0)
+"""First and longest pause before a message is sent again that a full queue refused."""
+
+
+T = TypeVar("T")
+
+OnParcel = Callable[[Parcel, int], None]
+"""Called with each message of ours that came and the delivery that ``Wire.done`` ends."""
+
+
+class NoAnswerError(LinkDownError):
+    """The broker did not answer in time."""
+
+
+class Wire:
+    """A connection at work.
+
+    Attributes:
+        user: The broker's user that we are.
+        down: Why it ended; empty while it works.
+        ended: Set then.
+        foreign: Messages that came and were none of ours.
+    """
+
+    def __init__(self, connection: aio_pika.Connection, login: Login, timing: Timing) -> None:
+        """Take over an open connection; ``open_wire`` opens its channels."""
+        self.user = login.user
+        self.down = ""
+        self.foreign = 0
+        self.ended = asyncio.Event()
+        self._connection = connection
+        self._timing = timing
+        self._window = asyncio.Semaphore(CONFIRMS_MAX)
+        self._ledger = Ledger(PREFETCH // 2)
+        self._ackable = asyncio.Event()
+        self._acknowledging: asyncio.Task[None] | None = None
+        self._on_down: Callable[[str], None] = lambda _why: None
+        self._on_parcel: OnParcel = lambda _parcel, tag: self.done(tag)
+
+    async def start(self) -> None:
+        """Open the channels.
+
+        Raises:
+            LinkDownError: the broker does not let us.
+        """
+        self._connection.close_callbacks.add(self._went_down)
+        self._publishing = await self._channel()
+        self._consuming = await self._channel()
+        await self._asked(self._consuming.set_qos(prefetch_count=PREFETCH))
+        inner = await self._consuming.get_underlay_channel()
+        inner.on_consumer_cancel_callbacks.add(self._was_cancelled)
+
+    async def _channel(self) -> AbstractChannel:
+        channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        await self._asked(channel.initialize())
+        channel.close_callbacks.add(self._went_down)
+        return channel
+
+    async def declare(self, queue: Queue, exchange: str = "", binding: str = "") -> None:
+        """Declare a queue and, if named, a topic exchange from which ``binding`` leads to it.
+
+        Raises:
+            LinkDownError: the broker refuses it; the connection is of no use any more.
+        """
+        declared = await self._asked(_declare(self._consuming, queue))
+        if exchange:
+            topic = aio_pika.ExchangeType.TOPIC
+            await self._asked(self._consuming.declare_exchange(exchange, topic, durable=True))
+            await self._asked(declared.bind(exchange, binding))
+
+    async def declare_apart(self, queue: Queue) -> None:
+        """Declare a queue without which the connection goes on: a refusal ends another channel.
+
+        Raises:
+            LinkDownError: the broker refuses it.
+        """
+        channel = self._connection.channel()
+        await self._asked(channel.initialize())
+        await self._asked(_declare(channel, queue))
+        await self._asked(channel.close())
+
+    async def delete(self, queue: str) -> None:
+        """Delete a queue with all that waits in it.
+
+        Raises:
+            LinkDownError: the broker refuses.
+        """
+        await self._asked(self._consuming.queue_delete(queue))
+
+    async def consume(self, queue: str, on_parcel: OnParcel) -> None:
+        """Let ``on_parcel`` have what comes on ``queue``, in the order in which it comes.
+
+        Raises:
+            NoAnswerError: the queue is there and dead.
+            LinkDownError: the broker refuses.
+        """
+        self._on_parcel = on_parcel
+        self._acknowledging = asyncio.create_task(self._acknowledge())
+        source = await self._asked(self._consuming.get_queue(queue, ensure=False))
+        await self._asked(source.consume(self._came))
+
+    async def publish(self, parcel: Parcel, exchange: str, key: str) -> None:
+        """Publish ``parcel`` and wait until the broker has it; a full queue makes it wait longer.
+
+        Args:
+            parcel: What to send.
+            exchange: Name of a topic exchange; empty: straight to the queue ``key``.
+            key: Routing key.
+
+        Raises:
+            LinkDownError: nobody takes it there, the broker did not in time, or it is gone.
+        """
+        message, pause = message_of(parcel), REFUSED_SECONDS[0]
+        seconds = self._timing.send_seconds
+        try:
+            async with asyncio.timeout(seconds), self._window:
+                target = await self._exchange(exchange)
+                while not self.down:
+                    try:
+                        await target.publish(message, key, mandatory=True, timeout=seconds)
+                    except PublishError:
+                        raise LinkDownError("nobody takes messages at the other end") from None
+                    except DeliveryError:  # reject-publish: the queue is full
+                        await asyncio.sleep(pause)
+                        pause = min(2 * pause, REFUSED_SECONDS[1])
+                    else:
+                        return
+            raise LinkDownError(self.down)
+        except TimeoutError:
+            raise LinkDownError(f"the broker took nothing for {seconds:g} s") from None
+        except BROKEN as error:
+            raise LinkDownError(self.down or words(error)) from error
+
+    async def _exchange(self, name: str) -> AbstractExchange:
+        if not name:
+            return self._publishing.default_exchange
+        return await self._publishing.get_exchange(name, ensure=False)
+
+    def done(self, delivery: int) -> None:
+        """Let a delivery be acknowledged: its frame was handed on, or is dropped."""
+        self._ledger.done(delivery)
+        self._ackable.set()
+
+    async def _acknowledge(self) -> None:
+        """Acknowledge whatever is done, as many at once as there are; never requeue."""
+        inner = await self._consuming.get_underlay_channel()
+        while not self.down:
+            await self._ackable.wait()
+            self._ackable.clear()
+            upto = self._ledger.take()
+            if upto is None:
+                continue
+            try:
+                await self._asked(inner.basic_ack(upto, multiple=True))
+            except LinkDownError as error:
+                self.fail(str(error))
+
+    async def _came(self, message: AbstractIncomingMessage) -> None:
+        tag = message.delivery_tag or 0
+        self._ledger.came(tag)
+        self._ackable.set()  # what it pushed out of the ledger may be acknowledged
+        try:
+            parcel = parcel_of(message)
+        except FaultError:
+            self.foreign += 1
+            self.done(tag)
+        else:
+            self._on_parcel(parcel, tag)
+
+    async def _asked(self, work: Awaitable[T]) -> T:
+        """Return the broker's answer.
+
+        Raises:
+            LinkDownError: it refuses, is gone, or does not answer in time.
+        """
+        seconds = self._timing.answer_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await work
+        except TimeoutError:
+            raise NoAnswerError(f"the broker did not answer within {seconds:g} s") from None
+        except BROKEN as error:
+            raise LinkDownError(self.down or words(error)) from error
+        except asyncio.CancelledError:
+            # The library cancels what waits for a connection that it closes.
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            raise LinkDownError(self.down or "the connection to the broker ended") from None
+
+    def when_down(self, act: Callable[[str], None]) -> None:
+        """Call ``act`` with the reason once the connection has ended."""
+        self._on_down = act
+        if self.down:
+            act(self.down)
+
+    def fail(self, why: str) -> None:
+        """Take the connection for ended; the first ``why`` stays."""
+        if self.down:
+            return
+        self.down = why
+        self._ackable.set()
+        self.ended.set()
+        self._on_down(why)
+
+    async def _went_down(self, _sender: Any, error: BaseException | None) -> None:
+        plain = None if isinstance(error, asyncio.CancelledError) else error
+        self.fail(words(plain) if plain else "the connection to the broker ended")
+
+    async def _was_cancelled(self, _frame: Any) -> None:
+        self.fail("the broker ended the queue from which we hear")
+
+    async def close(self) -> None:
+        """Close the connection; whatever was published before was sent."""
+        self.fail("the link was closed")
+        if self._acknowledging is not None:
+            self._acknowledging.cancel()
+            await asyncio.gather(self._acknowledging, return_exceptions=True)
+        await close_quietly(self._connection, self._timing)
+
+
+async def _declare(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
+    return await channel.declare_queue(
+        queue.name, durable=queue.durable, exclusive=queue.exclusive,
+        arguments=dict(queue.arguments),
+    )  # fmt: skip
+
+
+async def open_wire(place: Place, login: Login, timing: Timing, name: str) -> Wire:
+    """Connect to the broker at ``place``.
+
+    Args:
+        place: Where it is.
+        login: Who we are there.
+        timing: How long to wait.
+        name: Shown by the broker's tools for this connection.
+
+    Raises:
+        LinkDownError: it cannot be reached, or does not let us in.
+    """
+    connection = aio_pika.Connection(
+        aio_pika.connection.make_url(
+            host=place.host, port=place.port, login=login.user, password=login.password or "-",
+            virtualhost=place.vhost, ssl=place.is_tls, heartbeat=HEARTBEAT_SECONDS,
+            auth="PLAIN" if login.password is not None else "EXTERNAL",
+        ),
+        ssl_context=login.ssl,
+        client_properties={"connection_name": name},
+    )  # fmt: skip
+    wire = Wire(connection, login, timing)
+    seconds, is_open = timing.connect_seconds, False
+    try:
+        async with asyncio.timeout(seconds):
+            await connection.connect(timeout=seconds)
+            await wire.start()
+        is_open = True
+    except TimeoutError:
+        raise LinkDownError(f"{place.address} did not answer within {seconds:g} s") from None
+    except (*BROKEN, LinkDownError) as error:
+        raise LinkDownError(f"{place.address} cannot be reached: {words(error)}") from None
+    finally:
+        if not is_open:
+            await close_quietly(connection, timing)
+    return wire
