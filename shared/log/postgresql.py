@@ -63,7 +63,10 @@ LOCK_SECONDS_MAX: Final = 5.0
 RETRY_SECONDS: Final = 0.2
 """Pause between attempts to connect again."""
 RECONNECT_SECONDS_MAX: Final = 30.0
-"""A server that restarts is waited for so long; it holds up transactions and fails none."""
+"""A server that restarts is waited for so long; it holds up transactions and fails none.
+
+Counted from the loss: when it is over, each transaction tries once and fails without waiting.
+"""
 OUTCOME_SECONDS_MAX: Final = 300.0
 """The same while it is not known whether something was stored."""
 ATTEMPTS_MAX: Final = 3
@@ -245,6 +248,8 @@ class Session:
         self._writer = os.urandom(16)
         self._held = 0
         """How many writing transactions are known to be there."""
+        self._lost_at = 0.0
+        """When the last connection was found lost, on the monotonic clock."""
         self._over: StorageError | None = None
         """Why nothing is written any more."""
         self.is_closing = False
@@ -303,7 +308,7 @@ class Session:
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         failure: Exception | None = None
         for _ in range(ATTEMPTS_MAX):
-            line = await self._connected(monotonic() + RECONNECT_SECONDS_MAX)
+            line = await self._connected(RECONNECT_SECONDS_MAX)
             done: _Done[T] | None = None
             try:
                 async with line.sql.begin():
@@ -315,6 +320,7 @@ class Session:
                 failure = _translated(error)
                 if done is None and not line.is_gone(error):
                     break
+                self._lost_at = monotonic()
                 await self._drop()
             if done is not None and (done.commits is None or await self._is_stored(done.commits)):
                 return done.result
@@ -327,7 +333,7 @@ class Session:
             StorageError: it cannot be known; nothing is written any more.
         """
         try:
-            await self._connected(monotonic() + OUTCOME_SECONDS_MAX)
+            await self._connected(OUTCOME_SECONDS_MAX)
         except (DBAPIError, SanjiError):
             self._over = StorageError(
                 "The connection to the database server was lost while something was stored; "
@@ -337,11 +343,11 @@ class Session:
             raise self._over from None
         return self._held == commits
 
-    async def _connected(self, until: float) -> _Line:
+    async def _connected(self, seconds_max: float) -> _Line:
         """Return the connection, made again if it was lost.
 
         Raises:
-            StorageError: not made before ``until`` on the monotonic clock, or never again.
+            StorageError: not made within ``seconds_max`` of its loss, or never again.
         """
         while self._line is None and self._over is None:
             try:
@@ -349,7 +355,7 @@ class Session:
                 await self._look_up(self._line.sql)
             except (DBAPIError, OSError, SanjiError) as error:
                 await self._drop()
-                if self.is_closing or monotonic() > until:
+                if self.is_closing or monotonic() > self._lost_at + seconds_max:
                     raise _translated(error) from None
                 await asyncio.sleep(RETRY_SECONDS)
         if self._over is not None:

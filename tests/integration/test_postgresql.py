@@ -184,6 +184,36 @@ async def test_a_server_that_stays_away_is_said(
     await database.close()
 
 
+async def test_a_long_outage_is_waited_for_once(
+    mortal: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes after the time that a restart may take hears at once that the server is away."""
+    clock = count(0, 10)
+    monkeypatch.setattr(postgresql, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(postgresql, "RETRY_SECONDS", 0)
+    database = await open_database(mortal.new_database(), TABLES)
+    attempts: list[None] = []
+    connect = database._session._connect
+
+    async def counted() -> postgresql._Line:
+        attempts.append(None)
+        return await connect()
+
+    monkeypatch.setattr(database._session, "_connect", counted)
+    mortal.stop()
+    made = []
+    for _ in range(3):
+        with pytest.raises(StorageError, match="server"):
+            await database.run(lambda connection: say(connection, "a"))
+        made.append(len(attempts))
+    mortal.start()
+    await database.run(lambda connection: say(connection, "b"))
+    assert made[0] > 2
+    assert [made[1] - made[0], made[2] - made[1]] == [1, 1]
+    assert await said(database) == ["b"]
+    await database.close()
+
+
 async def test_closing_waits_for_no_server(mortal: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that shall stop while its server is down fails what waits, and stops."""
     monkeypatch.setattr(postgresql, "RECONNECT_SECONDS_MAX", 3600)
