@@ -15,7 +15,7 @@ COUNT ?= 100
 ARGS ?=
 UPGRADE ?=
 
-.PHONY: help demo demo-reset story trace test check simulate bench screens mutants vectors format lock clean compile
+.PHONY: help demo demo-reset story trace test check simulate bench stack screens mutants vectors format lock clean compile
 
 # A line of help is the text behind `##`; `#+` marks the rest, listed by name.
 help:
@@ -59,6 +59,9 @@ simulate: $(INSTALLED) compile ## many nodes, bad lines, crashes, virtual time: 
 
 bench: $(INSTALLED) compile #+ measures against a straight line and what we owe, in 3 to 4 minutes: build/bench/bench.json
 	@$(PYTHON) -m bench $(ARGS)
+
+stack: $(INSTALLED) compile #+ the nodes of docker-compose.yml by hand, over a private RabbitMQ and PostgreSQL
+	@SANJI_SERVICES=require $(PYTHON) -m pytest -v tests/integration/test_stack.py
 
 screens: $(INSTALLED) compile #+ photographs every page in Chromium for docs/screens
 	@$(PYTHON) -m tests.browser.sheet

@@ -25,6 +25,7 @@ from shared.app.cli import (
     write_file,
 )
 from shared.app.membership import join as join_district
+from shared.app.notify import READY, STOPPING, notify
 from shared.app.people import set_account
 from shared.domain.notices.rules import read_notice
 from shared.errors import StorageError
@@ -86,7 +87,9 @@ def _add_serving(app: typer.Typer, surface: Callable[[], Surface] | None) -> Non
                     f"http{'s' if settings.tls_certificate else ''}://"
                     f"{settings.listen_host}:{settings.listen_port}/  (Ctrl-C stops)"
                 )
+                notify(READY)
                 await compose.until_stopped()
+                notify(STOPPING)
 
         run(work())
 
