@@ -374,7 +374,7 @@ class Desk:
                 "sign": ("wait" if backlog else "done") if up else "late",
                 "heard": words.moment(state.heard_ms, now_ms) if state.heard_ms else "",
                 "in_flight": node.links.in_flight(code), "bad_frames": state.bad_frames,
-                "opened": state.opened, "trouble": state.trouble,
+                "opened": state.opened, "by": state.by, "trouble": state.trouble,
                 "above": code == node.identity.parent,
             })  # fmt: skip
         return sorted(rows, key=lambda row: (row["up"], not row["backlog"]))

@@ -505,6 +505,7 @@ async def test_links_in_words(town: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     for code in (VILLAGE, VILLAGE_2):
         state = town.node.links.state(code)
         state.connected_since_ms = state.heard_ms = town.clock.wall_ms()
+    town.node.links.state(VILLAGE).by = "amqps"
     monkeypatch.setattr(town.node.links, "backlog", lambda peer: 7 * (peer == VILLAGE_2))
     town.node.links.state(DISTRICT).trouble = "no <route>"
     await town.node.log.quarantine(BadFrame(town.clock.wall_ms(), VILLAGE, "not <CBOR>", b"x"))
@@ -514,6 +515,7 @@ async def test_links_in_words(town: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert said == [(DISTRICT, "听不到"), (VILLAGE_2, "正在补"), (VILLAGE, "两头一样")]
     assert [page.count(f"<td>{lacks}</td>") for lacks in ("不知道", 7)] == [1, 1]
     assert "<dd>no &lt;route&gt;</dd>" in page
+    assert page.count("走哪条路") == page.count("<dd>amqps</dd>") == 1
     assert re.search(rf"<td>单位{VILLAGE}</td><td>今天 \S+</td><td>not &lt;CBOR&gt;</td>", page)
     assert f"✓ 单位{VILLAGE}<" in await town.get("/desk")
 
