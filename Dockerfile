@@ -12,7 +12,9 @@ RUN /opt/sanji/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --create-home --home-dir /home/sanji sanji \
-    && install -d -o sanji -g sanji -m 0700 /home/sanji/node
+    && install -d -o sanji -g sanji -m 0700 /home/sanji/node /homes \
+    && install -d -o sanji -g sanji -m 0755 /broker
+# An empty volume takes its owner from the folder over which it is mounted.
 COPY --from=build /opt/sanji /opt/sanji
 ENV PATH=/opt/sanji/bin:$PATH PYTHONUNBUFFERED=1 SANJI_HOME=/home/sanji/node
 USER sanji

@@ -1,12 +1,10 @@
 """The control page's own server, on loopback, in the demo's main process."""
 
 import asyncio
-import hashlib
 import json
-import mimetypes
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from importlib.resources import files
+from math import isfinite
 from typing import Any, Final
 
 from aiohttp import hdrs, web
@@ -24,6 +22,8 @@ from shared.app.desk.labels import ROLES as ROLE_NAMES
 from shared.errors import InvalidError, RefusedError, SanjiError
 from shared.node.accounts import ROLES
 from shared.record.feed import Level
+from shared.web import site
+from shared.web.assets import Assets
 from shared.web.i18n import CHINESE, ENGLISH, LANGUAGES, Catalogue, Words, later
 from shared.web.security import check_origin, secure
 
@@ -77,7 +77,7 @@ def make_app(room: Room, ports: Mapping[str, int]) -> web.Application:
             web.post("/do", server.do),
             web.get("/open/{code}", server.open),
             web.get("/open/{code}/{account}", server.open),
-            web.get("/static/{name}", server.static),
+            web.get("/static/{name}", Assets([site.OWN, OWN]).serve),
         )
     )
     return app
@@ -125,14 +125,6 @@ class _Server:
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
         self._templates.globals["icon"] = icon
-        self._assets = {
-            file.name: file.read_bytes()
-            for package, names in (
-                ("shared.web", ("sanji.css", "seal.svg")),
-                (OWN, ("control.css", "control.js")),
-            )
-            for file in (files(package) / "static" / name for name in names)
-        }
 
     def _words(self, request: web.Request) -> Words:
         language = request.query.get("lang", CHINESE)
@@ -232,7 +224,7 @@ class _Server:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise InvalidError("this is no order.") from None
         if act == "rate":
-            if not isinstance(value, int | float):
+            if not isinstance(value, int | float) or not isfinite(value):
                 raise InvalidError("this is no rate.")
             self._room.traffic.set(rate=float(value))
         elif act in {"pause", "go"}:
@@ -245,18 +237,6 @@ class _Server:
             except SanjiError as error:
                 self._room.journal.note("late", later("没做成：{why}"), why=str(error))
         return web.Response(status=HTTPStatus.NO_CONTENT)
-
-    async def static(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        data = self._assets.get(name)
-        if data is None:
-            raise web.HTTPNotFound
-        etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
-        headers = {"ETag": etag, "Cache-Control": "no-cache"}
-        if request.headers.get("If-None-Match") == etag:
-            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        kind = mimetypes.types_map[name[name.rindex(".") :]]
-        return web.Response(body=data, content_type=kind, charset="utf-8", headers=headers)
 
     async def close(self, _: web.Application) -> None:
         """End all streams: one that stays open would hold up the end."""

@@ -5,12 +5,8 @@ more about a failure than one line.
 """
 
 import asyncio
-import hashlib
-import mimetypes
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from http import HTTPStatus
-from importlib.resources import files
 from typing import Final
 
 import structlog
@@ -28,10 +24,11 @@ from shared.node.accounts import Accounts
 from shared.node.node import Node
 from shared.record import cbor
 from shared.trust.invitation import read_request
+from shared.web.assets import Assets
 from shared.web.live import Live
 from shared.web.public import PublicPages
 from shared.web.security import FORM_BYTES_MAX, check_origin, read_all, secure
-from shared.web.site import Site, Surface
+from shared.web.site import OWN, Site, Surface
 from shared.web.staff import Staff
 from shared.web.trouble import why
 from shared.web.verify import VerifyPages
@@ -66,15 +63,6 @@ _PROGRAMS: Final = "/api/v1/"
 """What programs use: no form either. It asks for a token or for JSON, which no form can send."""
 
 logger = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A file that comes with the package."""
-
-    data: bytes
-    content_type: str
-    etag: str
 
 
 def make_app(
@@ -124,10 +112,7 @@ class _Server:
         self._site = site
         self._public = PublicPages(site)
         self.live = Live(node)
-        self._assets = {
-            file.name: _asset(file.name, file.read_bytes())
-            for file in (files("shared.web") / "static").iterdir()
-        }
+        self._assets = Assets([OWN])
         self._joining = asyncio.Semaphore(JOINS_MAX)
 
     def routes(self, link: Handler) -> tuple[web.RouteDef, ...]:
@@ -139,7 +124,7 @@ class _Server:
             *self._site.staff.routes(),
             web.get("/look", self.look),
             web.get("/live", self.live.stream),
-            web.get("/static/{name}", self.static),
+            web.get("/static/{name}", self._assets.serve),
             web.get("/health", self.health),
         )
 
@@ -162,17 +147,6 @@ class _Server:
 
     async def look(self, request: web.Request) -> web.Response:
         return self._site.set_look(request)
-
-    async def static(self, request: web.Request) -> web.Response:
-        asset = self._assets.get(request.match_info["name"])
-        if asset is None:
-            raise web.HTTPNotFound
-        headers = {"ETag": asset.etag, "Cache-Control": "no-cache"}
-        if request.headers.get("If-None-Match") == asset.etag:
-            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        return web.Response(
-            body=asset.data, content_type=asset.content_type, charset="utf-8", headers=headers
-        )
 
     async def health(self, _: web.Request) -> web.Response:
         """Say that the event loop turns and who answers; nothing that a stranger could use."""
@@ -212,8 +186,3 @@ def _is_no_form(path: str) -> bool:
 def _line(text: str, status: HTTPStatus) -> web.Response:
     line = " ".join(text.split())
     return web.Response(text=line + "\n", status=status, headers={"Cache-Control": "no-store"})
-
-
-def _asset(name: str, data: bytes) -> Asset:
-    content_type = mimetypes.types_map[name[name.rindex(".") :]]
-    return Asset(data, content_type, f'"{hashlib.sha256(data).hexdigest()[:16]}"')

@@ -115,6 +115,21 @@ def test_files_and_volumes_are_there() -> None:
         assert set(service.get("secrets", ())) <= set(COMPOSE["secrets"])
 
 
+def test_who_founds_may_write() -> None:
+    """The image has the folders over which its volumes are mounted, owned by its user."""
+    image = (ROOT / "Dockerfile").read_text("utf-8")
+    user = re.findall(r"^USER (\w+)$", image, re.MULTILINE)[0]
+    owned = {
+        folder
+        for folders in re.findall(rf"install -d -o {user} -g {user} -m \d+ ([^&\\\n]+)", image)
+        for folder in folders.split()
+    }
+    mounted = {one.split(":")[1] for one in SERVICES["found"]["volumes"] if one[0] != "."}
+    assert mounted <= owned
+    assert SERVICES["district"]["volumes"][0]["target"] in owned
+    assert "deploy/secrets" in (ROOT / ".dockerignore").read_text("utf-8").split()
+
+
 def test_the_broker_loads_what_is_written() -> None:
     """The definitions, where its volume lies."""
     conf = (ROOT / "deploy" / "rabbitmq" / "rabbitmq.conf").read_text("utf-8")

@@ -145,6 +145,7 @@ async def delivery(call: Call[AtRid, Nothing, Nothing]) -> Delivery:
     if found is None:
         raise not_found("this notice")
     row, held, shown = found
+    held = shown | held  # who shows it has it, also if its proof is still under way
     divisions = call.node.log.roster.divisions()
     feed = feed_from(cbor.decode(row.feed))
     return Delivery.model_validate({

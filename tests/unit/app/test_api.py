@@ -25,15 +25,17 @@ from shared.app.api.service import OPERATIONS, Api
 from shared.app.api.tokens import Tokens
 from shared.app.compose import serving
 from shared.app.membership import init_district
+from shared.domain.custody.kinds import STATED
 from shared.errors import InvalidError, RefusedError, StorageError
 from shared.node.home import Home
 from shared.node.settings import load_settings
+from shared.record.feed import Feed
 from shared.record.run import Run
 from shared.web.security import HEADERS
 from shared.web.server import make_app
 from tests.support.records import key_of
 from tests.support.served import Served, no_link, served, stated
-from tests.support.trust import DISTRICT, TOWN, VILLAGE
+from tests.support.trust import DISTRICT, EPOCH, TOWN, VILLAGE, signed, small_district
 
 API = "/api/v1"
 NOTICE = {"title": "停水通知", "text": "明天停水。"}
@@ -215,6 +217,17 @@ async def test_delivery_tells_who_holds_a_notice(town: Program, village: Program
     assert [one["division"] for one in after["holders"]] == [VILLAGE]
     assert after["holders"][0]["level"] == "village"
     await town.get(f"/notices/{'0' * 64}/delivery", 404)
+
+
+async def test_who_shows_a_notice_has_it(town: Program) -> None:
+    """Also while its proof of holding is under way."""
+    told = await town.post("/notices", NOTICE)
+    feed = Feed(VILLAGE, EPOCH, "custody", "^")
+    body = {"use": "proof", "shown": [[told["rid"], 5]]}
+    await town.accept(signed(feed, 0, small_district().village_opened.rid, STATED, body, key_of(2)))
+    delivery = await town.get(f"/notices/{told['rid']}/delivery")
+    assert [(one["division"], one["shown_ms"]) for one in delivery["holders"]] == [(VILLAGE, 5)]
+    assert VILLAGE not in [one["division"] for one in delivery["waiting"]]
 
 
 async def test_only_the_author_changes_a_notice(town: Program, village: Program) -> None:

@@ -165,7 +165,8 @@ async def test_the_page_is_for_this_machine(client: TestClient[Any, Any]) -> Non
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"[]", b'{"link": "1"}', b'{"act": "format"}', b'{"act": "cut", "link": "340602"}',
-     b'{"act": "cut", "link": "1"}', b'{"act": "rate", "value": "fast"}'],
+     b'{"act": "cut", "link": "1"}', b'{"act": "rate", "value": "fast"}',
+     b'{"act": "rate", "value": NaN}'],
 )  # fmt: skip
 async def test_orders_that_are_none_are_refused(client: TestClient[Any, Any], body: bytes) -> None:
     """In a line, and nothing is done."""
