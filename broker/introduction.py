@@ -4,6 +4,7 @@
 RabbitMQ carrier run the same.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,16 @@ class Line(Protocol):
 
     async def receive(self) -> bytes:
         """Return the next message."""
+
+
+class Caller(Line, Protocol):
+    """A line that somebody opened to us.
+
+    Attributes:
+        peer: Who it is, once that is proven.
+    """
+
+    peer: str
 
 
 async def introduce(
@@ -105,6 +116,31 @@ async def greet(line: Line, identity: Identity, keys_of: KeysOf, addresses: Coll
         raise RefusedError(f"the caller holds no key of {hello.dialler}")
     await line.send(OPEN)
     return hello.dialler
+
+
+async def meet(
+    caller: Caller,
+    identity: Identity,
+    keys_of: KeysOf,
+    addresses: Collection[str],
+    seconds: float,
+) -> str:
+    """``greet``, within ``seconds``: afterwards ``caller.peer`` is who it is.
+
+    Returns:
+        Why it may not go on; empty if it may.
+
+    Raises:
+        LinkDownError: the line broke.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            caller.peer = await greet(caller, identity, keys_of, addresses)
+    except TimeoutError:
+        return f"the handshake took longer than {seconds:g} s"
+    except (FaultError, RefusedError) as error:
+        return str(error)
+    return ""
 
 
 def _checked(

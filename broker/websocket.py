@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from broker.handshake import normal_address
-from broker.introduction import Identity, KeysOf, greet, introduce
+from broker.introduction import Identity, KeysOf, introduce, meet
 from broker.websocket_connection import Timing, WebSocketConnection, words
 from shared.errors import FaultError, InvalidError, RefusedError
 from shared.link.carrier import LinkDownError, OnConnection
@@ -172,17 +172,10 @@ class LinkRoute:
         seconds = self._timing.handshake_seconds
         self._unproven += 1
         try:
-            async with asyncio.timeout(seconds):
-                connection.peer = await greet(
-                    connection, self._identity, self._keys_of, self._addresses
-                )
-        except TimeoutError:
-            return f"the handshake took longer than {seconds:g} s"
-        except (FaultError, RefusedError) as error:
-            return str(error)
+            why = await meet(connection, self._identity, self._keys_of, self._addresses, seconds)
         finally:
             self._unproven -= 1
-        return "this node is stopping" if self._closed else ""
+        return why or ("this node is stopping" if self._closed else "")
 
     async def close(self) -> None:
         """Take no more calls and close all links, for the web server's ``on_shutdown``."""

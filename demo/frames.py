@@ -1,16 +1,12 @@
 """What a line has carried: frames that bear records, each way."""
 
-from typing import Final
-
 from broker.faults import Direction, Fate
-
-_CHUNK_BEGINS: Final = b"\x84\x01"
-"""A frame is an array that begins with its kind (``shared.link.frames``); a chunk has 4 parts."""
+from shared.link.frames import is_heads
 
 
 def bears_records(frame: bytes) -> bool:
-    """Tell whether ``frame`` is a chunk, from its first bytes: nothing is unpacked to count it."""
-    return frame.startswith(_CHUNK_BEGINS)
+    """Tell whether ``frame`` is a chunk, without unpacking it: there are only Heads besides."""
+    return not is_heads(frame)
 
 
 class Carried:

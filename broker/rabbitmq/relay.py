@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import structlog
 
-from broker.introduction import Identity, KeysOf, greet
+from broker.introduction import Identity, KeysOf, meet
 from broker.rabbitmq.callers import AnsweredConnection, Dropped, is_hello, refuse
 from broker.rabbitmq.login import Login, Place
 from broker.rabbitmq.parcel import Kind, Parcel
@@ -25,7 +25,6 @@ from broker.rabbitmq.topology import (
     up_queue,
 )
 from broker.rabbitmq.wire import NoAnswerError, Wire, open_wire
-from shared.errors import FaultError, RefusedError
 from shared.link.backoff import Backoff
 from shared.link.carrier import LinkDownError, OnConnection
 
@@ -189,7 +188,7 @@ class RabbitMqRelay:
         else:
             link.take(parcel, tag)
 
-    def _met(self, wire: Wire, parcel: Parcel) -> "AnsweredConnection | None":
+    def _met(self, wire: Wire, parcel: Parcel) -> AnsweredConnection | None:
         """Return a new link if ``parcel`` begins one."""
         if not is_hello(parcel):
             self.dropped.unknown += 1
@@ -218,7 +217,7 @@ class RabbitMqRelay:
 
     # --- links -----------------------------------------------------------------------------------
 
-    async def _serve(self, link: "AnsweredConnection") -> None:
+    async def _serve(self, link: AnsweredConnection) -> None:
         why = ""
         try:
             why = await self._meet(link)
@@ -230,7 +229,7 @@ class RabbitMqRelay:
             self._links.pop(link.id, None)
             await link.close(why)
 
-    async def _meet(self, link: "AnsweredConnection") -> str:
+    async def _meet(self, link: AnsweredConnection) -> str:
         """Let the caller prove who it is.
 
         Returns:
@@ -239,16 +238,9 @@ class RabbitMqRelay:
         seconds = self._timing.handshake_seconds
         self._unproven += 1
         try:
-            async with asyncio.timeout(seconds):
-                code = await greet(link, self._identity, self._keys_of, self._addresses)
-        except TimeoutError:
-            return f"the handshake took longer than {seconds:g} s"
-        except (FaultError, RefusedError) as error:
-            return str(error)
+            return await meet(link, self._identity, self._keys_of, self._addresses, seconds)
         finally:
             self._unproven -= 1
-        link.peer = code
-        return ""
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

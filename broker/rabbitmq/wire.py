@@ -17,8 +17,8 @@ from aio_pika.abc import (
 )
 from aio_pika.exceptions import DeliveryError, PublishError
 
+from broker.rabbitmq.amqp import BROKEN, close_quietly, words
 from broker.rabbitmq.flow import Ledger
-from broker.rabbitmq.library import BROKEN, close_quietly, words
 from broker.rabbitmq.login import Login, Place
 from broker.rabbitmq.parcel import Parcel, message_of, parcel_of
 from broker.rabbitmq.timing import Timing

@@ -4,13 +4,12 @@ The command line calls them, through the control socket while the node serves, d
 does not; pages and the JSON API will call the same ones.
 """
 
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
 from shared.app import brokers, evidence, exchange, status
-from shared.app.rids import find_rid
+from shared.app.rids import find_rid, is_whole
 from shared.domain.cases import receipts
 from shared.domain.cases import rules as case_rules
 from shared.domain.cases import view as cases
@@ -29,8 +28,6 @@ Progress = Callable[[int, int], None]
 """Called with (done, total) of long work; total 0 = not known."""
 
 Act = Callable[..., Awaitable[dict[str, Any]]]
-
-_RID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def _views(node: Node) -> Views:
@@ -245,7 +242,7 @@ async def _case(node: Node, text: str) -> cases.CaseRow:
     """Return the case that a receipt number, with or without its label, or its whole rid names."""
     views = _views(node)
     await views.catch_up()
-    if _RID.fullmatch(text):
+    if is_whole(text):
         row = await views.query(lambda connection: cases.get(connection, bytes.fromhex(text)))
         if row is None:
             raise NotFoundError(f"no case {text} is here.")

@@ -6,7 +6,13 @@ from typing import Final
 from shared.errors import InvalidError, NotFoundError
 from shared.log.log import Log
 
+_WHOLE: Final = re.compile(r"[0-9a-f]{64}")
 _HEX: Final = re.compile(r"[0-9a-f]{8,64}")
+
+
+def is_whole(text: str) -> bool:
+    """Tell whether ``text`` is a whole record id."""
+    return _WHOLE.fullmatch(text) is not None
 
 
 async def find_rid(log: Log, text: str) -> bytes:

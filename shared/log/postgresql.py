@@ -13,7 +13,7 @@ what this process remembers is out of date; then it writes no more.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,24 +28,21 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    NullPool,
     String,
     Table,
     func,
     insert,
     inspect,
-    make_url,
     select,
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql.asyncpg import AsyncpgString
-from sqlalchemy.dialects.postgresql.base import PGDDLCompiler
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.errors import SanjiError, StorageError, UnavailableError
 from shared.log.database import Worker
+from shared.log.postgresql_driver import GONE, code_of, new_engine, translated
 from shared.log.store import SCHEMA
 
 T = TypeVar("T")
@@ -53,13 +50,6 @@ T = TypeVar("T")
 VERSION_MIN: Final = 13
 """The first that has ``pg_current_xact_id_if_assigned``."""
 
-CONNECT_SECONDS_MAX: Final = 10.0
-STATEMENT_SECONDS_MAX: Final = 60.0
-"""The server ends a statement that takes longer."""
-ANSWER_SECONDS_MAX: Final = 75.0
-"""Without an answer for so long the connection counts as lost; more than the above."""
-LOCK_SECONDS_MAX: Final = 5.0
-"""How long a lock is waited for: that of a process which has just been killed, or a table's."""
 RETRY_SECONDS: Final = 0.2
 """Pause between attempts to connect again."""
 RECONNECT_SECONDS_MAX: Final = 30.0
@@ -73,53 +63,6 @@ ATTEMPTS_MAX: Final = 3
 """As often is one transaction begun, if its connection is lost each time."""
 
 LOCK_KEY: Final = int.from_bytes(b"sanji", "big")
-
-_SERVER_SETTINGS: Final = {
-    "application_name": "sanji",
-    "synchronous_commit": "on",
-    "default_transaction_isolation": "read committed",
-    "statement_timeout": f"{STATEMENT_SECONDS_MAX:.0f}s",
-    # A node whose machine has vanished holds the lock until the server notices.
-    "tcp_keepalives_idle": "10",
-    "tcp_keepalives_interval": "5",
-    "tcp_keepalives_count": "3",
-}
-
-# SQLSTATE, or its class → what happened, what to do ("" = the advice of StorageError).
-# Other codes are mistakes of ours, such as bad SQL: they are not translated.
-_REASONS: Final = {
-    "53100": ("The disk of the database server is full.", "Make room on it."),
-    "53300": (
-        "The database server has too many connections.",
-        "Raise its max_connections, or end what uses it besides.",
-    ),
-    "53": ("The database server lacks resources.", "Look into its log."),
-    "25006": ("The database is read-only.", "Name the primary server, not a standby."),
-    "28": (
-        "The database server refuses the account.",
-        "Check the user in database_url, database_password_file and the server's pg_hba.conf.",
-    ),
-    "3D000": (
-        "The database does not exist.",
-        "Create it, or check database_url; docs/reference/postgresql.md tells how.",
-    ),
-    "42501": (
-        "The account may not use the database.",
-        "Let it own the database; docs/reference/postgresql.md tells how.",
-    ),
-    "55P03": (
-        "Another program holds a lock in the database.",
-        "End that program or wait until it is done.",
-    ),
-    "57014": ("The database server took too long.", "Look into its log and at its load."),
-    "57P": ("The database server is starting or stopping.", "Try again when it has started."),
-    "58": ("The disk of the database server reported an error.", "Check that disk."),
-    "XX001": ("The database is damaged.", "Check the server's disk and restore a backup."),
-    "XX002": ("The database is damaged.", "Check the server's disk and restore a backup."),
-    "08": ("The connection to the database server was lost.", "Look whether it runs."),
-}
-_GONE: Final = ("08", "57P")
-"""SQLSTATE classes after which a connection is of no use."""
 
 _ABOUT: Final = Table(
     "sanji",
@@ -138,24 +81,6 @@ _COUNT: Final = (
     .values(commits=_ABOUT.c.commits + 1)
     .returning(_ABOUT.c.commits)
 )
-
-
-class _Text(AsyncpgString):
-    """A text as SQLite takes it: PostgreSQL knows no NUL, which a query may bring."""
-
-    def bind_processor(self, dialect: Any) -> Callable[[str | None], str | None]:
-        """Return what a value goes through on its way in."""
-        del dialect
-        return lambda value: value and value.replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
-class _Tables(PGDDLCompiler):
-    """Texts are compared byte by byte, as in SQLite, whatever language the database has."""
-
-    def get_column_specification(self, column: Column[Any], **kwargs: Any) -> str:
-        """Return the line of ``column`` in a CREATE TABLE."""
-        line: str = super().get_column_specification(column, **kwargs)  # type: ignore[no-untyped-call]
-        return f'{line} COLLATE "C"' if isinstance(column.type, String) else line
 
 
 class PostgresqlDatabase:
@@ -231,8 +156,8 @@ class _Line:
 
     def is_gone(self, error: BaseException) -> bool:
         """Tell whether the connection is of no use after ``error``: the server did not say it."""
-        code = _code(error)
-        return self.driver.is_closed() or not code or code.startswith(_GONE)
+        code = code_of(error)
+        return self.driver.is_closed() or not code or code.startswith(GONE)
 
 
 class Session:
@@ -280,7 +205,7 @@ class Session:
                 await self._line.sql.run_sync(self._prepare)
         except (DBAPIError, OSError) as error:
             await self._drop()
-            raise _translated(error) from None
+            raise translated(error) from None
 
     def _prepare(self, connection: Connection) -> None:
         """Refuse what is foreign before anything is changed in it; create what is missing."""
@@ -317,7 +242,7 @@ class Session:
                 self._held = done.commits or self._held
                 return done.result
             except (DBAPIError, OSError) as error:
-                failure = _translated(error)
+                failure = translated(error)
                 if done is None and not line.is_gone(error):
                     break
                 self._lost_at = monotonic()
@@ -356,7 +281,7 @@ class Session:
             except (DBAPIError, OSError, SanjiError) as error:
                 await self._drop()
                 if self.is_closing or monotonic() > self._lost_at + seconds_max:
-                    raise _translated(error) from None
+                    raise translated(error) from None
                 await asyncio.sleep(RETRY_SECONDS)
         if self._over is not None:
             await self._drop()
@@ -377,7 +302,7 @@ class Session:
                 await sql.execute(select(func.pg_advisory_lock(LOCK_KEY)))
         except BaseException as error:
             await _end(sql)
-            if _code(error) == "55P03":
+            if code_of(error) == "55P03":
                 raise UnavailableError(
                     "another process works in this database.",
                     advice="If it is the node itself, wait until it has started or stopped.",
@@ -411,48 +336,6 @@ async def _end(sql: AsyncConnection) -> None:
         await sql.close()
 
 
-def new_engine(url: str, password_file: Path | None = None) -> AsyncEngine:
-    """Return the engine; the password stands neither in it nor in its URL."""
-    arguments: dict[str, Any] = {
-        "timeout": CONNECT_SECONDS_MAX,
-        "command_timeout": ANSWER_SECONDS_MAX,
-        "server_settings": _SERVER_SETTINGS | {"lock_timeout": f"{LOCK_SECONDS_MAX * 1000:.0f}"},
-    }
-    if password_file is not None:
-        arguments["password"] = _reader(password_file)
-    try:
-        engine = create_async_engine(
-            make_url(url).set(drivername="postgresql+asyncpg"),
-            poolclass=NullPool,
-            hide_parameters=True,  # bodies never stand in an error message
-            connect_args=arguments,
-        )
-    except ImportError as error:
-        raise UnavailableError(
-            f"PostgreSQL needs the package {error.name}.",
-            advice="Install it: pip install 'sanji[postgres]'.",
-        ) from None
-    dialect: Any = engine.dialect
-    dialect.colspecs = {**dialect.colspecs, String: _Text}
-    dialect.ddl_compiler = _Tables
-    return engine
-
-
-def _reader(file: Path) -> Callable[[], Awaitable[str]]:
-    """Return the function by which the driver asks for the password."""
-
-    async def read() -> str:
-        try:
-            return file.read_text("utf-8").partition("\n")[0].rstrip("\r")  # noqa: ASYNC240 - own loop
-        except (OSError, UnicodeDecodeError):
-            raise StorageError(
-                f"The password file {file} cannot be read.",
-                advice="Check database_password_file and who may read that file.",
-            ) from None
-
-    return read
-
-
 def _check_server(connection: Connection) -> None:
     version = connection.dialect.server_version_info or (0,)
     encoding = connection.scalar(text("SHOW server_encoding"))
@@ -476,31 +359,3 @@ def _check_layout(number: int) -> None:
             advice="Start the version that made it, or name an empty database and let the node "
             "fetch its records from the neighbours.",
         )
-
-
-def _cause(error: BaseException) -> BaseException:
-    """Return the driver's own error."""
-    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-
-
-def _code(error: BaseException) -> str:
-    """Return the SQLSTATE; empty if the server did not say it."""
-    return str(getattr(_cause(error), "sqlstate", "") or "")
-
-
-def _translated(error: Exception) -> Exception:
-    """Return the StorageError that ``error`` means, or ``error`` if it is a mistake of ours."""
-    cause, code = _cause(error), _code(error)
-    if isinstance(cause, SanjiError):
-        return StorageError(str(cause.args[0]), advice=cause.hint)
-    if isinstance(cause, TimeoutError):
-        return StorageError("The database server does not answer.", advice="Look whether it runs.")
-    if isinstance(cause, OSError):
-        why = cause.strerror or str(cause)
-        return StorageError(
-            f"The database server cannot be reached: {why}.",
-            advice="Look whether it runs, and check database_url.",
-        )
-    found = (_REASONS[start] for start in (code, code[:3], code[:2]) if start in _REASONS)
-    reason = next(found, None)
-    return StorageError(reason[0], advice=reason[1]) if reason else error

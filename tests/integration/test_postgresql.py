@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, text
 
 from shared.errors import StorageError, UnavailableError
-from shared.log import postgresql
+from shared.log import postgresql, postgresql_driver
 from shared.log.postgresql import ATTEMPTS_MAX, PostgresqlDatabase
 from shared.log.sql import SqlStore
 from shared.log.store import Batch
@@ -80,7 +80,8 @@ def hang_up(server: Server, url: str) -> None:
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for nothing."""
-    for name in ("LOCK_SECONDS_MAX", "RECONNECT_SECONDS_MAX", "OUTCOME_SECONDS_MAX"):
+    monkeypatch.setattr(postgresql_driver, "LOCK_SECONDS_MAX", 0.05)
+    for name in ("RECONNECT_SECONDS_MAX", "OUTCOME_SECONDS_MAX"):
         monkeypatch.setattr(postgresql, name, 0.05)
 
 
@@ -280,7 +281,7 @@ async def test_a_line_that_falls_silent_is_given_up(
     line: CuttingLine, postgresql_url: str, password_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing breaks, no answer comes: after a while that counts as lost, and is looked up."""
-    monkeypatch.setattr(postgresql, "ANSWER_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(postgresql_driver, "ANSWER_SECONDS_MAX", 0.5)
     store = await over(line, postgresql_url, password_file)
     line.cuts = ["silent"]
     await store.commit(Batch(1, [FIVE]))

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, MetaData, make_url
 
-from shared.log.postgresql import PostgresqlDatabase, Session, new_engine
+from shared.log.postgresql import PostgresqlDatabase, Session
+from shared.log.postgresql_driver import new_engine
 from shared.log.sql import SqlStore
 from shared.log.store import Store
 from shared.log.tables import LOG_TABLES

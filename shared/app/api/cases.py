@@ -1,6 +1,5 @@
 """What can be asked about cases: what people say, where it is, what it is answered."""
 
-import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -30,6 +29,7 @@ from shared.app.api.requests import (
     RatingDraft,
 )
 from shared.app.api.responses import Written
+from shared.app.rids import is_whole
 from shared.domain.cases import receipts, rules, view
 from shared.domain.cases.view import CaseRow
 from shared.domain.custody import view as custody
@@ -169,7 +169,7 @@ async def _follow(call: Call[Any, Any, Any], receipt: str, secret: str) -> Follo
 
 def _check_receipt(receipt: str) -> None:
     """Raise NotFoundError for what is neither a record's id nor can be a number: no case has it."""
-    if _RID.fullmatch(receipt):
+    if is_whole(receipt):
         return
     try:
         receipts.parse(receipt)
@@ -198,7 +198,6 @@ async def _on_case(act: str, call: Call[AtReceipt, Any, Any], given: dict[str, A
     return written(await call.act(act, receipt=call.path.receipt, **given))
 
 
-_RID: Final = re.compile(r"[0-9a-f]{64}")
 _VILLAGE: Final = (Level.VILLAGE,)
 _NO_SUCH: Final = (HTTPStatus.NOT_FOUND,)
 
