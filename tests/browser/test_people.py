@@ -48,7 +48,11 @@ async def test_a_villager_says_something_and_gets_a_receipt(browser: Browser, wo
     await expect(town.locator(f"td:text-is('{number}')")).to_be_visible()
     await town.context.close()
     await page.click("text=好了，回首页")
+    await expect(page.locator("text=我要反映")).to_be_visible()
+    # Chromium cannot go back while the page before still gives way to this one.
+    await page.wait_for_load_state()
     await page.go_back()
+    await expect(page.locator("text=这一页已经擦掉了")).to_be_visible()
     assert await page.locator(f"text={number}").count() == 0
     await page.context.close()
 
