@@ -79,6 +79,15 @@ class _MeteredConnection:
         self._meter.sent_bytes += len(frame)
         await self._inner.send(frame)
 
+    @property
+    def hears_all(self) -> bool:
+        """See the port."""
+        return self._inner.hears_all
+
+    def done(self) -> None:
+        """See the port."""
+        self._inner.done()
+
     async def receive(self) -> bytes:
         """Return the next frame; see the port."""
         frame = await self._inner.receive()

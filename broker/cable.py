@@ -85,7 +85,7 @@ class _CableConnection:
         self._in = Line(cable, Direction.IN)
         self._carrying = {
             asyncio.create_task(self._carry(self._out.get, inner.send)),
-            asyncio.create_task(self._carry(inner.receive, self._in.put)),
+            asyncio.create_task(self._carry(self._received, self._in.put)),
         }
         self._ending: asyncio.Task[None] | None = None
         live.add(self)
@@ -97,6 +97,19 @@ class _CableConnection:
     async def receive(self) -> bytes:
         """Return the next frame; see the port."""
         return await self._in.get()
+
+    @property
+    def hears_all(self) -> bool:
+        """As the inner connection; see the port."""
+        return self._inner.hears_all
+
+    def done(self) -> None:
+        """What went into the cable was acknowledged; see the port."""
+
+    async def _received(self) -> bytes:
+        frame = await self._inner.receive()
+        self._inner.done()
+        return frame
 
     async def close(self) -> None:
         """Close both ends and end every task of this link; see the port."""

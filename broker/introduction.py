@@ -50,6 +50,9 @@ class Line(Protocol):
     async def receive(self) -> bytes:
         """Return the next message."""
 
+    def done(self) -> None:
+        """Say that it was dealt with."""
+
 
 class Caller(Line, Protocol):
     """A line that somebody opened to us.
@@ -59,6 +62,12 @@ class Caller(Line, Protocol):
     """
 
     peer: str
+
+
+async def _heard(line: Line) -> bytes:
+    message = await line.receive()
+    line.done()
+    return message
 
 
 async def introduce(
@@ -80,12 +89,12 @@ async def introduce(
     """
     hello = Hello(identity.code, peer, address, secrets.token_bytes(NONCE_BYTES))
     await line.send(encode_hello(hello))
-    answer = decode_answer(await line.receive())
+    answer = decode_answer(await _heard(line))
     if not proves(Side.ANSWERS, hello, *answer, keys_of(peer)):
         raise RefusedError("who answers there holds none of its keys")
     proof = prove(Side.DIALS, hello, answer.nonce, identity.signing_key)
     await line.send(encode_proof(proof))
-    if await line.receive() != OPEN:
+    if await _heard(line) != OPEN:
         raise FaultError("the handshake did not end as it must")
 
 
@@ -106,12 +115,12 @@ async def greet(line: Line, identity: Identity, keys_of: KeysOf, addresses: Coll
         RefusedError: it may have no link.
         LinkDownError: the line broke.
     """
-    hello = decode_hello(await line.receive())
+    hello = decode_hello(await _heard(line))
     keys = _checked(hello, identity, keys_of, addresses)
     nonce = secrets.token_bytes(NONCE_BYTES)
     proof = prove(Side.ANSWERS, hello, nonce, identity.signing_key)
     await line.send(encode_answer(Answer(nonce, proof)))
-    signature = decode_proof(await line.receive())
+    signature = decode_proof(await _heard(line))
     if not proves(Side.DIALS, hello, nonce, signature, keys):
         raise RefusedError(f"the caller holds no key of {hello.dialler}")
     await line.send(OPEN)

@@ -6,12 +6,13 @@ is believed.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from broker.bounds import check_frame
 from broker.pipe import Pipe
-from shared.link.carrier import LinkDownError, OnConnection
+from shared.link.carrier import LinkDownError, OnBroadcast, OnConnection
 
 FRAMES_WAITING_MAX: Final = 8
 """Each way on one link. A session keeps four chunks in flight and speaks between them."""
@@ -21,11 +22,18 @@ _STOPPED: Final = "the process at the other end stopped"
 
 
 class MemoryConnection:
-    """One end of a link (see ``shared.link.carrier.Connection``)."""
+    """One end of a link (see ``shared.link.carrier.Connection``).
 
-    def __init__(self, peer: str, outgoing: Pipe[bytes], incoming: Pipe[bytes]) -> None:
+    Attributes:
+        hears_all: See the port; the hub's listener says it.
+    """
+
+    def __init__(
+        self, peer: str, outgoing: Pipe[bytes], incoming: Pipe[bytes], *, hears_all: bool = False
+    ) -> None:
         """Join two pipes to an end whose neighbour is ``peer``."""
         self.peer = peer
+        self.hears_all = hears_all
         self._outgoing = outgoing
         self._incoming = incoming
 
@@ -36,6 +44,13 @@ class MemoryConnection:
     async def receive(self) -> bytes:
         """Return the next frame; see the port."""
         return await self._incoming.get()
+
+    def done(self) -> None:
+        """Nothing is acknowledged in memory; see the port."""
+
+    def push(self, frame: bytes) -> None:
+        """Send a frame that is lost if the neighbour is slow."""
+        self._outgoing.push(check_frame(frame))
 
     async def close(self) -> None:
         """Close both ends; what was sent before can still be received at the other one."""
@@ -57,8 +72,20 @@ class MemoryConnection:
 class _Listener:
     code: str
     on_connection: OnConnection
+    hears_all: bool
     answering: set[asyncio.Task[None]] = field(default_factory=set)
     accepted: list[MemoryConnection] = field(default_factory=list)
+
+    async def send(self, frame: bytes) -> None:
+        """Say to all whose links are open; whoever is slow misses it (see ``Broadcast``)."""
+        for connection in self.accepted:
+            connection.push(frame)
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` until it ends or nobody listens here any more."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.answering.add(task)
+        task.add_done_callback(self.answering.discard)
 
 
 class MemoryHub:
@@ -73,10 +100,26 @@ class MemoryHub:
         self._frames_waiting_max = frames_waiting_max
         self._listeners: dict[str, _Listener] = {}
 
-    def listen(self, code: str, address: str, on_connection: OnConnection) -> None:
-        """Let division ``code`` answer at ``address``; who listened there before is replaced."""
+    def listen(
+        self,
+        code: str,
+        address: str,
+        on_connection: OnConnection,
+        on_broadcast: OnBroadcast | None = None,
+    ) -> None:
+        """Let division ``code`` answer at ``address``; who listened there before is replaced.
+
+        Args:
+            code: Who listens.
+            address: Where.
+            on_connection: Gets each link.
+            on_broadcast: Gets the means to say something to all links at once.
+        """
         self.stop(address)
-        self._listeners[address] = _Listener(code, on_connection)
+        listener = _Listener(code, on_connection, on_broadcast is not None)
+        self._listeners[address] = listener
+        if on_broadcast is not None:
+            listener.run(_broadcast(on_broadcast, listener))
 
     def carrier(self, code: str) -> "MemoryCarrier":
         """Return the carrier by which division ``code`` dials."""
@@ -108,12 +151,10 @@ class MemoryHub:
         if listener.code != peer:
             raise LinkDownError(f"at {address} answers {listener.code}, not {peer}")
         up, down = Pipe[bytes](self._frames_waiting_max), Pipe[bytes](self._frames_waiting_max)
-        answering = MemoryConnection(dialler, down, up)
+        answering = MemoryConnection(dialler, down, up, hears_all=listener.hears_all)
         listener.accepted[:] = [each for each in listener.accepted if not each.is_down]
         listener.accepted.append(answering)
-        task = asyncio.get_running_loop().create_task(_answer(listener.on_connection, answering))
-        listener.answering.add(task)
-        task.add_done_callback(listener.answering.discard)
+        listener.run(_answer(listener.on_connection, answering))
         return MemoryConnection(peer, up, down)
 
 
@@ -138,6 +179,10 @@ class MemoryCarrier:
         for connection in self._dialled:
             connection.tear(_STOPPED)
         self._dialled.clear()
+
+
+async def _broadcast(on_broadcast: OnBroadcast, listener: _Listener) -> None:
+    await on_broadcast(listener)
 
 
 async def _answer(on_connection: OnConnection, connection: MemoryConnection) -> None:

@@ -44,7 +44,13 @@ class Timing:
 
 
 class WebSocketConnection:
-    """One open link over a WebSocket (see ``shared.link.carrier.Connection``)."""
+    """One open link over a WebSocket (see ``shared.link.carrier.Connection``).
+
+    Attributes:
+        hears_all: Nothing is said to all over WebSockets.
+    """
+
+    hears_all = False
 
     def __init__(
         self,
@@ -118,6 +124,9 @@ class WebSocketConnection:
             case _:
                 self._failed("the link broke or was closed")
         raise LinkDownError(self._down)
+
+    def done(self) -> None:
+        """Nothing is acknowledged here; see the port."""
 
     async def close(self, reason: str = "") -> None:
         """Close the link; see the port.

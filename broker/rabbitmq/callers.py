@@ -1,5 +1,6 @@
 """Who calls a relay through the broker: how a link begins, and how one is refused."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker.handshake import decode_hello
@@ -38,6 +39,11 @@ class AnsweredConnection(RabbitMqConnection):
         """Answer who sent ``first``."""
         super().__init__(wire, first.link, Route("", first.reply_to), timing)
         self.sender = (first.user, first.reply_to)
+
+    def take(self, parcel: Parcel, done: Callable[[], None]) -> None:
+        """Take in a message of this link; each says whether the child hears all."""
+        self.hears_all = parcel.hears_all
+        super().take(parcel, done)
 
 
 def is_hello(parcel: Parcel) -> bool:

@@ -6,16 +6,22 @@ dialled dials again (``shared.node.links``), and everything is declared anew.
 
 import asyncio
 import secrets
+from collections.abc import Callable
+
+import structlog
 
 from broker.introduction import Identity, KeysOf, introduce
+from broker.rabbitmq.flow import Arrived
 from broker.rabbitmq.link import RabbitMqConnection, Route
 from broker.rabbitmq.login import Login, place_of
-from broker.rabbitmq.parcel import Parcel
+from broker.rabbitmq.parcel import Kind, Parcel
 from broker.rabbitmq.timing import Timing
-from broker.rabbitmq.topology import exchange_of, key_of, reply_queue
+from broker.rabbitmq.topology import down_stream, exchange_of, key_of, reply_queue
 from broker.rabbitmq.wire import Wire, open_wire
 from shared.errors import FaultError, InvalidError, RefusedError
 from shared.link.carrier import LinkDownError
+
+logger = structlog.get_logger(__name__)
 
 
 class RabbitMqCarrier:
@@ -54,6 +60,7 @@ class RabbitMqCarrier:
                 link = await self._opened(wire, peer)
                 await introduce(link, self._identity, self._keys_of, peer, place.address)
             link.peer = peer
+            await link.hear_all()
         except BaseException as error:
             await (wire if link is None else link).close()
             match error:
@@ -93,7 +100,7 @@ class DialledConnection(RabbitMqConnection):
     dropped = 0
     _relay = ""
 
-    def came(self, parcel: Parcel, tag: int) -> None:
+    def came(self, parcel: Parcel, done: Callable[[], None]) -> None:
         """Take in a message of our reply queue, if it is of this link and of who answered first.
 
         Who guesses the link, 128 random bits, is still no relay: the handshake proves it.
@@ -102,9 +109,42 @@ class DialledConnection(RabbitMqConnection):
             self._relay = self._relay or parcel.user
         if parcel.link != self.id or not parcel.user or parcel.user != self._relay:
             self.dropped += 1
-            self._wire.done(tag)
+            done()
         else:
-            self.take(parcel, tag)
+            self.take(parcel, done)
+
+    async def hear_all(self) -> None:
+        """Hear also what the relay says to all below, from now on; without it the link goes on.
+
+        Tried again while the link lives: the stream may be made later, or anew.
+        """
+        stream = down_stream(self.peer).name
+        try:
+            await self._wire.consume_apart(stream, self._said_to_all, self._hears_no_more, "next")
+        except LinkDownError as error:
+            self._hears_no_more(str(error))
+        else:
+            self.hears_relay = True
+
+    def _said_to_all(self, parcel: Parcel, done: Callable[[], None]) -> None:
+        if parcel.kind is Kind.TO_ALL and parcel.user == self._relay:
+            self._let_wait(Arrived(parcel.body, done, is_counted=False))
+        else:
+            self.dropped += 1
+            done()
+
+    def _hears_no_more(self, why: str) -> None:
+        self.hears_relay = False
+        if self.down or self._wire.down:
+            return
+        logger.info("not heard", stream=down_stream(self.peer).name, why=why)
+        self._spawn(self._hear_again())
+
+    async def _hear_again(self) -> None:
+        self._tell()
+        await asyncio.sleep(self._timing.stream_seconds)
+        await self.hear_all()
+        self._tell()
 
     async def close(self, reason: str = "") -> None:
         """Close the link and the connection; see the port."""

@@ -6,11 +6,11 @@ The result is RabbitMQ's own format, for ``rabbitmqctl import_definitions`` or t
     right      | village                              | town, district: also
     -----------+--------------------------------------+----------------------------------------
     configure  | its own reply queues                 | its exchange, queue and stream
-    write      | the exchanges of its ancestors       | its exchange and queue (to bind them),
-               |                                      | amq.default (replies to its children)
-    read       | its own reply queues,                | its exchange and queue
+    write      | the exchanges of its ancestors       | its exchange, queue and stream (to bind
+               |                                      | them), amq.default (replies to children)
+    read       | its own reply queues,                | its exchange, queue and stream
                | the streams of its ancestors         |
-    by topic   | to each ancestor: up.<own code>      | bind its own queue: up.*
+    by topic   | to each ancestor: up.<own code>      | bind up.* and down, write down
 
 Whoever binds and reads is not thereby believed: keys are proven over every link.
 """
@@ -22,8 +22,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from broker.rabbitmq.topology import (
-    BINDING_KEY,
     DEFAULT_EXCHANGE,
+    DOWN_KEY,
+    UP_BINDING,
     Queue,
     down_stream,
     exchange_of,
@@ -68,7 +69,11 @@ def definitions(
         "queues": [
             _queue(queue, vhost) for code in relays for queue in (up_queue(code), down_stream(code))
         ],
-        "bindings": [_binding(code, vhost) for code in relays],
+        "bindings": [
+            _binding(code, queue, key, vhost)
+            for code in relays
+            for queue, key in ((up_queue(code), UP_BINDING), (down_stream(code), DOWN_KEY))
+        ],
     }
 
 
@@ -84,25 +89,24 @@ def _user(code: str, hashed: str) -> dict[str, Any]:
 
 def _rights(code: str, above: list[str], is_relay: bool, vhost: str) -> dict[str, Any]:  # noqa: FBT001 - a row of the table
     replies = rf"reply\.{code}\.[0-9a-f]{{32}}"
-    own = [rf"up\.{code}", rf"relay\.{code}"] if is_relay else []
-    stream = [rf"down\.{code}"] if is_relay else []
+    own = [rf"up\.{code}", rf"relay\.{code}", rf"down\.{code}"] if is_relay else []
     up = [re.escape(exchange_of(relay)) for relay in above]
     down = [re.escape(down_stream(relay).name) for relay in above]
     default = [re.escape(DEFAULT_EXCHANGE)] if is_relay else []
     return {
         "user": code,
         "vhost": vhost,
-        "configure": _any_of([replies, *own, *stream]),
+        "configure": _any_of([replies, *own]),
         "write": _any_of([*up, *own, *default]),
-        "read": _any_of([replies, *own, *stream, *down]),
+        "read": _any_of([replies, *own, *down]),
     }
 
 
 def _topics(code: str, above: list[str], is_relay: bool, vhost: str) -> list[dict[str, Any]]:  # noqa: FBT001 - a row of the table
-    written, bound, nothing = re.escape(key_of(code)), re.escape(BINDING_KEY), _any_of([])
+    written, nothing = re.escape(key_of(code)), _any_of([])
     rows = {exchange_of(relay): (_any_of([written]), nothing) for relay in above}
     if is_relay:
-        rows[exchange_of(code)] = (nothing, _any_of([bound]))
+        rows[exchange_of(code)] = (_any_of([DOWN_KEY]), _any_of([re.escape(UP_BINDING), DOWN_KEY]))
     return [
         {"user": code, "vhost": vhost, "exchange": exchange, "write": write, "read": read}
         for exchange, (write, read) in rows.items()
@@ -128,8 +132,8 @@ def _queue(queue: Queue, vhost: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _binding(code: str, vhost: str) -> dict[str, Any]:
+def _binding(code: str, queue: Queue, key: str, vhost: str) -> dict[str, Any]:
     return {
-        "source": exchange_of(code), "vhost": vhost, "destination": up_queue(code).name,
-        "destination_type": "queue", "routing_key": BINDING_KEY, "arguments": {},
+        "source": exchange_of(code), "vhost": vhost, "destination": queue.name,
+        "destination_type": "queue", "routing_key": key, "arguments": {},
     }  # fmt: skip

@@ -4,6 +4,7 @@ A sender may be at most ``WINDOW`` frames ahead of what the receiver has taken. 
 neighbour leaves untaken is bounded, link by link, and never stands in front of another's frames.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,10 +19,17 @@ GRANT_AFTER: Final = WINDOW // 2
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A frame, and the delivery that has to be acknowledged for it."""
+    """A frame.
+
+    Attributes:
+        frame: Its bytes.
+        done: Lets the broker's delivery be acknowledged.
+        is_counted: It has a number on this link, and takes a place in its window.
+    """
 
     frame: bytes
-    tag: int
+    done: Callable[[], None]
+    is_counted: bool = True
 
 
 class Incoming:
@@ -85,8 +93,8 @@ class Incoming:
 class Ledger:
     """Which deliveries of a channel may be acknowledged: up to the first that is still needed.
 
-    A delivery is needed until its frame was handed to the session. If slow links leave more than
-    ``waiting_max`` of them waiting, the oldest count as done: their frames stand in the bounded
+    A delivery is needed until what its frame held is committed or refused. If slow links leave more
+    than ``waiting_max`` waiting, the oldest count as done: their frames stand in the bounded
     queues of their links, and a frame that is delivered again after a crash is of no use, because
     its link is gone too. So no slow link can use up the prefetch window of the others.
     """

@@ -1,11 +1,12 @@
 """One link over a broker, whichever side opened it (protocol 5.8).
 
 send → a place in the window → publish, confirmed in the background → the neighbour's queue
-a message came → put in order → waits, at most WINDOW of them → receive → taken, acknowledged
+a message came → put in order → waits, at most WINDOW of them → receive → taken → done, acknowledged
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections import deque
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from broker.pipe import Pipe
 from broker.rabbitmq.flow import WINDOW, Arrived, Incoming
 from broker.rabbitmq.parcel import REASON_BYTES_MAX, Kind, Parcel
 from broker.rabbitmq.timing import Timing
-from broker.rabbitmq.wire import Wire
+from broker.rabbitmq.wire import STREAM_PREFETCH, Wire
 from shared.errors import FaultError
 from shared.link.carrier import LinkDownError
 
@@ -42,7 +43,12 @@ class RabbitMqConnection:
     Attributes:
         peer: Empty until the handshake has proven it.
         id: The link's name on the broker.
+        hears_all: See the port.
+        hears_relay: A child hears its relay's stream, and says so with each message.
     """
+
+    hears_all = False
+    hears_relay = False
 
     def __init__(self, wire: Wire, link: str, route: Route, timing: Timing) -> None:
         """Talk over ``wire``, which the owner closes."""
@@ -52,7 +58,8 @@ class RabbitMqConnection:
         self._route = route
         self._timing = timing
         self._incoming = Incoming()
-        self._waiting = Pipe[Arrived](WINDOW)
+        self._waiting = Pipe[Arrived](WINDOW + STREAM_PREFETCH)
+        self._handed = deque[Arrived]()
         self._sent = 0
         self._taken_there = 0
         self._room = asyncio.Event()
@@ -91,10 +98,14 @@ class RabbitMqConnection:
     async def receive(self) -> bytes:
         """Return the next frame; see the port."""
         arrived = await self._waiting.get()
-        self._wire.done(arrived.tag)
-        if self._incoming.took() and not self.down:
+        self._handed.append(arrived)
+        if arrived.is_counted and self._incoming.took() and not self.down:
             self._tell()
         return arrived.frame
+
+    def done(self) -> None:
+        """Let the oldest frame that was received be acknowledged; see the port."""
+        self._handed.popleft().done()
 
     async def close(self, reason: str = "") -> None:
         """Close the link; see the port.
@@ -103,6 +114,8 @@ class RabbitMqConnection:
             reason: What is told to the neighbour, if it did something wrong.
         """
         self.end(reason or _CLOSED, discard=True)
+        while self._handed:
+            self.done()
         async with self._closing:
             if not self._is_told and not self._wire.down:
                 self._is_told = True
@@ -116,40 +129,45 @@ class RabbitMqConnection:
 
     # --- what came -------------------------------------------------------------------------------
 
-    def take(self, parcel: Parcel, tag: int) -> None:
+    def take(self, parcel: Parcel, done: Callable[[], None]) -> None:
         """Take in a message of this link; its sender was checked."""
         self._heard_at = self._time()
         match parcel.kind:
             case Kind.FRAME:
-                self._take_frame(parcel, tag)
+                self._take_frame(parcel, done)
             case Kind.TAKEN:
-                self._wire.done(tag)
+                done()
                 self._taken_there = max(self._taken_there, min(parcel.n, self._sent))
                 self._room.set()
+            case Kind.TO_ALL:
+                done()  # only a relay says it, and not on a link
             case Kind.CLOSE:
-                self._wire.done(tag)
+                done()
                 self._is_told = True
                 said = parcel.body.decode("utf-8", "replace")
                 plain = "".join(char for char in said if char.isprintable())
                 self.end(plain or "the neighbour closed the link")
 
-    def _take_frame(self, parcel: Parcel, tag: int) -> None:
+    def _take_frame(self, parcel: Parcel, done: Callable[[], None]) -> None:
         before = self._incoming.repeated
         try:
-            ready = self._incoming.offer(parcel.n, Arrived(parcel.body, tag))
+            ready = self._incoming.offer(parcel.n, Arrived(parcel.body, done))
         except FaultError as error:
-            self._wire.done(tag)
+            done()
             self.end(str(error))
             return
         if self._incoming.repeated != before:
-            self._wire.done(tag)
+            done()
         if not self._incoming.has_gap:
             self._gap_since = None
         elif self._gap_since is None:
             self._gap_since = self._time()
         for arrived in ready:
-            if not self._waiting.push(arrived):
-                self._wire.done(arrived.tag)
+            self._let_wait(arrived)
+
+    def _let_wait(self, arrived: Arrived) -> None:
+        if not self._waiting.push(arrived):
+            arrived.done()
 
     def end(self, why: str, *, discard: bool = False) -> None:
         """Take the link for ended; the first ``why`` stays.
@@ -159,7 +177,7 @@ class RabbitMqConnection:
             discard: Drop also what came and was not received yet.
         """
         for arrived in self._incoming.drop() + (self._waiting.drain() if discard else []):
-            self._wire.done(arrived.tag)
+            arrived.done()
         self._waiting.end(why, discard=discard)
         self._room.set()
 
@@ -170,7 +188,9 @@ class RabbitMqConnection:
 
     async def _publish(self, kind: Kind, number: int, body: bytes = b"") -> None:
         route = self._route
-        parcel = Parcel(kind, self.id, number, body, self._wire.user, route.reply_to)
+        parcel = Parcel(
+            kind, self.id, number, body, self._wire.user, route.reply_to, self.hears_relay
+        )  # fmt: skip
         self._spoken_at = self._time()
         try:
             await self._wire.publish(parcel, route.exchange, route.key)

@@ -2,9 +2,11 @@
 
 property          value
 ----------------- ------------------------------------------------------------------
-type              frame | taken | close
-correlation_id    the link: 32 random hex digits, chosen by who dialled
-headers.n         frame: its number on the link; taken: how many the sender has taken
+type              frame | taken | close | to_all
+correlation_id    the link: 32 random hex digits, chosen by who dialled; of what is said to all
+                  below, the relay's connection
+headers.n         frame: its number on the link; taken: how many the sender has taken; to_all: 0
+headers.hears_all true from a child that hears its relay's stream
 reply_to          from a child: the queue on which it hears the relay
 user_id           the broker's user that sent it; the broker checks it
 expiration        Heads 60 s, all else 10 min
@@ -17,7 +19,7 @@ from enum import StrEnum
 from typing import Final
 
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractMessage
+from aio_pika.abc import AbstractMessage, FieldValue
 
 from broker.rabbitmq.topology import CHUNK_SECONDS, HEADS_SECONDS
 from shared.errors import FaultError
@@ -34,6 +36,7 @@ class Kind(StrEnum):
     FRAME = "frame"
     TAKEN = "taken"
     CLOSE = "close"
+    TO_ALL = "to_all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Parcel:
         body: The frame, or the reason.
         user: Who sent it, says the broker; empty if it does not say.
         reply_to: Where a child hears us; empty from a relay.
+        hears_all: A child hears what we say to all.
     """
 
     kind: Kind
@@ -55,16 +59,20 @@ class Parcel:
     body: bytes = b""
     user: str = ""
     reply_to: str = ""
+    hears_all: bool = False
 
 
 def message_of(parcel: Parcel) -> Message:
     """Return ``parcel`` as a message to publish."""
-    short = parcel.kind is not Kind.FRAME or is_heads(parcel.body)
+    headers: dict[str, FieldValue] = {"n": parcel.n}
+    if parcel.hears_all:
+        headers["hears_all"] = True
+    short = parcel.kind in (Kind.TAKEN, Kind.CLOSE) or is_heads(parcel.body)
     return Message(
         parcel.body,
         type=parcel.kind.value,
         correlation_id=parcel.link,
-        headers={"n": parcel.n},
+        headers=headers,
         reply_to=parcel.reply_to or None,
         user_id=parcel.user or None,
         expiration=HEADS_SECONDS if short else CHUNK_SECONDS,
@@ -85,9 +93,12 @@ def parcel_of(message: AbstractMessage) -> Parcel:
         raise FaultError("a message of no known type") from None
     n = message.headers.get("n")
     link = message.correlation_id or ""
-    size_max = FRAME_BYTES_MAX if kind is Kind.FRAME else REASON_BYTES_MAX
+    size_max = FRAME_BYTES_MAX if kind in (Kind.FRAME, Kind.TO_ALL) else REASON_BYTES_MAX
     if type(n) is not int or not 0 <= n <= INTEGER_MAX:
         raise FaultError("a message without a number")
     if not _LINK.fullmatch(link) or len(message.body) > size_max:
         raise FaultError("a message of no link, or too large")
-    return Parcel(kind, link, n, message.body, message.user_id or "", message.reply_to or "")
+    return Parcel(
+        kind, link, n, message.body, message.user_id or "", message.reply_to or "",
+        message.headers.get("hears_all") is True,
+    )  # fmt: skip

@@ -7,18 +7,21 @@ are dialled again by the children.
 
 import asyncio
 import random
-from collections.abc import Collection, Coroutine
+import secrets
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
 import structlog
 
+from broker.bounds import check_frame
 from broker.introduction import Identity, KeysOf, meet
 from broker.rabbitmq.callers import AnsweredConnection, Dropped, is_hello, refuse
 from broker.rabbitmq.login import Login, Place
 from broker.rabbitmq.parcel import Kind, Parcel
 from broker.rabbitmq.timing import Timing
 from broker.rabbitmq.topology import (
-    BINDING_KEY,
+    DOWN_KEY,
+    UP_BINDING,
     child_of,
     down_stream,
     exchange_of,
@@ -26,7 +29,7 @@ from broker.rabbitmq.topology import (
 )
 from broker.rabbitmq.wire import NoAnswerError, Wire, open_wire
 from shared.link.backoff import Backoff
-from shared.link.carrier import LinkDownError, OnConnection
+from shared.link.carrier import Broadcast, LinkDownError, OnBroadcast, OnConnection
 
 HANDSHAKES_MAX: Final = 64
 """Callers that have not proven a key yet; more are not heard, and dial again."""
@@ -35,6 +38,23 @@ REFUSALS_MAX: Final = 1024
 """Unknown links that are remembered as refused, so that each is told once."""
 
 logger = structlog.get_logger(__name__)
+
+
+async def _say_nothing(_broadcast: Broadcast) -> None:
+    await asyncio.Event().wait()
+
+
+class _ToAll:
+    """What a relay says on its stream (see ``shared.link.carrier.Broadcast``)."""
+
+    def __init__(self, wire: Wire, exchange: str) -> None:
+        self._wire = wire
+        self._exchange = exchange
+        self._id = secrets.token_hex(16)
+
+    async def send(self, frame: bytes) -> None:
+        parcel = Parcel(Kind.TO_ALL, self._id, 0, check_frame(frame), self._wire.user)
+        await self._wire.publish(parcel, self._exchange, DOWN_KEY)
 
 
 class RabbitMqRelay:
@@ -54,6 +74,7 @@ class RabbitMqRelay:
         login: Login,
         *,
         addresses: Collection[str] = (),
+        on_broadcast: OnBroadcast = _say_nothing,
         timing: Timing | None = None,
     ) -> None:
         """Answer as ``identity``; ``run`` does it.
@@ -65,6 +86,7 @@ class RabbitMqRelay:
             place: The broker.
             login: Who we are there.
             addresses: Where children may have dialled; none at all: anywhere.
+            on_broadcast: Gets the means to speak to all below at once.
             timing: How long links wait.
         """
         self.dropped = Dropped()
@@ -72,6 +94,7 @@ class RabbitMqRelay:
         self._identity = identity
         self._keys_of = keys_of
         self._on_connection = on_connection
+        self._on_broadcast = on_broadcast
         self._place = place
         self._login = login
         self._addresses = addresses
@@ -100,9 +123,10 @@ class RabbitMqRelay:
         code, timing = self._identity.code, self._timing
         self._wire = wire = await open_wire(self._place, self._login, timing, f"relay {code}")
         wire.when_down(self._all_down)
+        speaking: asyncio.Task[None] | None = None
         try:
             await self._open_queue(wire)
-            await self._declare_stream(wire)
+            speaking = asyncio.create_task(self._say_to_all(wire))
             logger.info("broker", node=code, at=self._place.address)
             self.ready.set()
             self._tell_orphans(wire)
@@ -110,6 +134,9 @@ class RabbitMqRelay:
             logger.info("broker lost", node=code, why=wire.down)
         finally:
             self.ready.clear()
+            if speaking is not None:
+                speaking.cancel()
+                await asyncio.gather(speaking, return_exceptions=True)
             await self._settled()
             await wire.close()
 
@@ -125,25 +152,31 @@ class RabbitMqRelay:
             logger.warning("dead queue made anew", queue=queue.name)
             await wire.delete(queue.name)
             self._is_queue_dead = False
-        await wire.declare(queue, exchange_of(self._identity.code), BINDING_KEY)
+        await wire.declare(queue, exchange_of(self._identity.code), UP_BINDING)
         try:
             await wire.consume(queue.name, self._came)
         except NoAnswerError:
             self._is_queue_dead = True
             raise
 
-    async def _declare_stream(self, wire: Wire) -> None:
-        """Declare the stream; a broker that cannot (any more) costs no link.
+    async def _say_to_all(self, wire: Wire) -> None:
+        """Keep the stream, on which all below are spoken to, as long as the connection lives.
 
-        RabbitMQ 3.10.8 killed soon after a stream was declared never gets it back: "home node is
-        down or inaccessible", until an operator deletes it. Nothing is in it that is not in logs.
+        A broker that cannot (any more) costs no link: RabbitMQ 3.10.8 killed soon after a stream
+        was declared never gets it back, "home node is down or inaccessible", until an operator
+        deletes it. Nothing is in it that is not in logs.
         """
         stream = down_stream(self._identity.code)
-        try:
-            await wire.declare_apart(stream)
-        except LinkDownError as error:
-            if not wire.down:
+        while True:
+            try:
+                exchange = exchange_of(self._identity.code)
+                await wire.declare_apart(stream, exchange, DOWN_KEY)
+                await self._on_broadcast(_ToAll(wire, exchange))
+            except LinkDownError as error:
+                if wire.down:
+                    return
                 logger.warning("no stream", queue=stream.name, why=str(error))
+            await asyncio.sleep(self._timing.stream_seconds)
 
     async def close(self) -> None:
         """Close all links and tell the children; ``run`` is cancelled before or after."""
@@ -173,7 +206,7 @@ class RabbitMqRelay:
 
     # --- what came -------------------------------------------------------------------------------
 
-    def _came(self, parcel: Parcel, tag: int) -> None:
+    def _came(self, parcel: Parcel, done: Callable[[], None]) -> None:
         wire = self._wire
         if wire is None:
             return
@@ -181,12 +214,12 @@ class RabbitMqRelay:
         if link is None:
             link = self._met(wire, parcel)
         if link is None:
-            wire.done(tag)
+            done()
         elif link.sender != (parcel.user, parcel.reply_to):
             self.dropped.stranger += 1
-            wire.done(tag)
+            done()
         else:
-            link.take(parcel, tag)
+            link.take(parcel, done)
 
     def _met(self, wire: Wire, parcel: Parcel) -> AnsweredConnection | None:
         """Return a new link if ``parcel`` begins one."""

@@ -17,6 +17,7 @@ class Timing:
         beat_seconds: After so long without a word a side says how many frames it has taken. A
             broker tells nobody that another client died, so links must find out.
         silence_seconds: After so long without a word the neighbour is taken for dead.
+        stream_seconds: Pause before a relay declares its stream anew, or a child hears it again.
         retry_seconds: First and longest pause before a relay connects anew.
     """
 
@@ -27,4 +28,5 @@ class Timing:
     close_seconds: float = 2.0
     beat_seconds: float = 60.0
     silence_seconds: float = 150.0
+    stream_seconds: float = 60.0
     retry_seconds: tuple[float, float] = (0.5, 30.0)

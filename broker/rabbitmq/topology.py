@@ -62,8 +62,11 @@ def key_of(child: str) -> str:
     return f"up.{child}"
 
 
-BINDING_KEY: Final = "up.*"
+UP_BINDING: Final = "up.*"
 """Binds ``up.<code>`` to ``relay.<code>``: whatever children write."""
+
+DOWN_KEY: Final = "down"
+"""By which a relay writes to its own stream, and its binding."""
 
 
 def up_queue(code: str) -> Queue:
@@ -81,7 +84,7 @@ def up_queue(code: str) -> Queue:
 
 
 def down_stream(code: str) -> Queue:
-    """Return the stream of relay ``code``: declared, not written yet (fan-out comes later)."""
+    """Return the stream on which relay ``code`` says what all below it are to hold."""
     return Queue(
         f"down.{code}",
         arguments={

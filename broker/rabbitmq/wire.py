@@ -12,18 +12,16 @@ import aio_pika
 from aio_pika.abc import (
     AbstractChannel,
     AbstractExchange,
-    AbstractIncomingMessage,
     AbstractQueue,
 )
 from aio_pika.exceptions import DeliveryError, PublishError
 
 from broker.rabbitmq.amqp import BROKEN, close_quietly, words
-from broker.rabbitmq.flow import Ledger
+from broker.rabbitmq.consumer import Consumer, OnParcel
 from broker.rabbitmq.login import Login, Place
-from broker.rabbitmq.parcel import Parcel, message_of, parcel_of
+from broker.rabbitmq.parcel import Parcel, message_of
 from broker.rabbitmq.timing import Timing
 from broker.rabbitmq.topology import Queue
-from shared.errors import FaultError
 from shared.link.carrier import LinkDownError
 
 CONFIRMS_MAX: Final = 64
@@ -32,6 +30,9 @@ CONFIRMS_MAX: Final = 64
 PREFETCH: Final = 512
 """Deliveries not yet acknowledged: the full windows of 64 links."""
 
+STREAM_PREFETCH: Final = 16
+"""The same of a stream: each may be a full chunk, and two or three are at work."""
+
 HEARTBEAT_SECONDS: Final = 30
 
 REFUSED_SECONDS: Final = (0.05, 1.0)
@@ -39,9 +40,6 @@ REFUSED_SECONDS: Final = (0.05, 1.0)
 
 
 T = TypeVar("T")
-
-OnParcel = Callable[[Parcel, int], None]
-"""Called with each message of ours that came and the delivery that ``Wire.done`` ends."""
 
 
 class NoAnswerError(LinkDownError):
@@ -55,23 +53,19 @@ class Wire:
         user: The broker's user that we are.
         down: Why it ended; empty while it works.
         ended: Set then.
-        foreign: Messages that came and were none of ours.
     """
 
     def __init__(self, connection: aio_pika.Connection, login: Login, timing: Timing) -> None:
         """Take over an open connection; ``open_wire`` opens its channels."""
         self.user = login.user
         self.down = ""
-        self.foreign = 0
         self.ended = asyncio.Event()
         self._connection = connection
         self._timing = timing
         self._window = asyncio.Semaphore(CONFIRMS_MAX)
-        self._ledger = Ledger(PREFETCH // 2)
-        self._ackable = asyncio.Event()
-        self._acknowledging: asyncio.Task[None] | None = None
+        self._consumer: Consumer | None = None
+        self._apart: list[Consumer] = []
         self._on_down: Callable[[str], None] = lambda _why: None
-        self._on_parcel: OnParcel = lambda _parcel, tag: self.done(tag)
 
     async def start(self) -> None:
         """Open the channels.
@@ -82,9 +76,6 @@ class Wire:
         self._connection.close_callbacks.add(self._went_down)
         self._publishing = await self._channel()
         self._consuming = await self._channel()
-        await self._asked(self._consuming.set_qos(prefetch_count=PREFETCH))
-        inner = await self._consuming.get_underlay_channel()
-        inner.on_consumer_cancel_callbacks.add(self._was_cancelled)
 
     async def _channel(self) -> AbstractChannel:
         channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
@@ -104,15 +95,18 @@ class Wire:
             await self._asked(self._consuming.declare_exchange(exchange, topic, durable=True))
             await self._asked(declared.bind(exchange, binding))
 
-    async def declare_apart(self, queue: Queue) -> None:
-        """Declare a queue without which the connection goes on: a refusal ends another channel.
+    async def declare_apart(self, queue: Queue, exchange: str, binding: str) -> None:
+        """Declare and bind a queue without which the connection goes on.
+
+        A refusal ends a channel of its own.
 
         Raises:
             LinkDownError: the broker refuses it.
         """
         channel = self._connection.channel()
         await self._asked(channel.initialize())
-        await self._asked(_declare(channel, queue))
+        declared = await self._asked(_declare(channel, queue))
+        await self._asked(declared.bind(exchange, binding))
         await self._asked(channel.close())
 
     async def delete(self, queue: str) -> None:
@@ -130,10 +124,28 @@ class Wire:
             NoAnswerError: the queue is there and dead.
             LinkDownError: the broker refuses.
         """
-        self._on_parcel = on_parcel
-        self._acknowledging = asyncio.create_task(self._acknowledge())
-        source = await self._asked(self._consuming.get_queue(queue, ensure=False))
-        await self._asked(source.consume(self._came))
+        self._consumer = Consumer(self._consuming, self._asked, self.fail)
+        await self._consumer.hear(queue, on_parcel, PREFETCH)
+
+    async def consume_apart(
+        self, stream: str, on_parcel: OnParcel, on_end: Callable[[str], None], offset: Any
+    ) -> None:
+        """Hear a stream on a channel of its own, without which the connection goes on.
+
+        Args:
+            stream: Its name.
+            on_parcel: Gets each message.
+            on_end: Told why nothing more comes from it.
+            offset: Where to begin: ``next``, or a time.
+
+        Raises:
+            LinkDownError: the broker refuses, or there is none.
+        """
+        channel = self._connection.channel()
+        await self._asked(channel.initialize())
+        consumer = Consumer(channel, self._asked, on_end)
+        self._apart.append(consumer)
+        await consumer.hear(stream, on_parcel, STREAM_PREFETCH, offset)
 
     async def publish(self, parcel: Parcel, exchange: str, key: str) -> None:
         """Publish ``parcel`` and wait until the broker has it; a full queue makes it wait longer.
@@ -172,37 +184,6 @@ class Wire:
             return self._publishing.default_exchange
         return await self._publishing.get_exchange(name, ensure=False)
 
-    def done(self, delivery: int) -> None:
-        """Let a delivery be acknowledged: its frame was handed on, or is dropped."""
-        self._ledger.done(delivery)
-        self._ackable.set()
-
-    async def _acknowledge(self) -> None:
-        """Acknowledge whatever is done, as many at once as there are; never requeue."""
-        inner = await self._consuming.get_underlay_channel()
-        while not self.down:
-            await self._ackable.wait()
-            self._ackable.clear()
-            upto = self._ledger.take()
-            if upto is None:
-                continue
-            try:
-                await self._asked(inner.basic_ack(upto, multiple=True))
-            except LinkDownError as error:
-                self.fail(str(error))
-
-    async def _came(self, message: AbstractIncomingMessage) -> None:
-        tag = message.delivery_tag or 0
-        self._ledger.came(tag)
-        self._ackable.set()  # what it pushed out of the ledger may be acknowledged
-        try:
-            parcel = parcel_of(message)
-        except FaultError:
-            self.foreign += 1
-            self.done(tag)
-        else:
-            self._on_parcel(parcel, tag)
-
     async def _asked(self, work: Awaitable[T]) -> T:
         """Return the broker's answer.
 
@@ -223,6 +204,11 @@ class Wire:
                 raise
             raise LinkDownError(self.down or "the connection to the broker ended") from None
 
+    @property
+    def foreign(self) -> int:
+        """Messages that came and were none of ours."""
+        return self._consumer.foreign if self._consumer else 0
+
     def when_down(self, act: Callable[[str], None]) -> None:
         """Call ``act`` with the reason once the connection has ended."""
         self._on_down = act
@@ -234,7 +220,6 @@ class Wire:
         if self.down:
             return
         self.down = why
-        self._ackable.set()
         self.ended.set()
         self._on_down(why)
 
@@ -242,15 +227,12 @@ class Wire:
         plain = None if isinstance(error, asyncio.CancelledError) else error
         self.fail(words(plain) if plain else "the connection to the broker ended")
 
-    async def _was_cancelled(self, _frame: Any) -> None:
-        self.fail("the broker ended the queue from which we hear")
-
     async def close(self) -> None:
         """Close the connection; whatever was published before was sent."""
         self.fail("the link was closed")
-        if self._acknowledging is not None:
-            self._acknowledging.cancel()
-            await asyncio.gather(self._acknowledging, return_exceptions=True)
+        for consumer in (self._consumer, *self._apart):
+            if consumer is not None:
+                await consumer.stop()
         await close_quietly(self._connection, self._timing)
 
 

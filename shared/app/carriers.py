@@ -65,7 +65,7 @@ async def answering(settings: Settings, identity: Identity, links: Links) -> Asy
         raise InvalidError(f"broker_url is set, but no way to log in: {NO_LOGIN}.")
     relay = RabbitMqRelay(
         identity, links.keys_of, partial(links.serve, by=_scheme(place.address)), place, login,
-        addresses=_broker_addresses(settings),
+        addresses=_broker_addresses(settings), on_broadcast=links.broadcast,
     )  # fmt: skip
     running = asyncio.create_task(relay.run())
     try:

@@ -21,9 +21,14 @@ class Connection(Protocol):
 
     Attributes:
         peer: Division code of the neighbour, proven by the carrier before the first frame.
+        hears_all: True while what this node sends by ``Broadcast`` reaches the neighbour too.
     """
 
     peer: str
+
+    @property
+    def hears_all(self) -> bool:
+        """See the class."""
 
     async def send(self, frame: bytes) -> None:
         """Hand over one frame; waits while the neighbour is slow (back-pressure).
@@ -39,12 +44,33 @@ class Connection(Protocol):
             LinkDownError: the link broke or was closed by either side.
         """
 
+    def done(self) -> None:
+        """Say that the oldest frame received and not yet done was dealt with.
+
+        What it held is committed or refused: a carrier may only now acknowledge it.
+        """
+
     async def close(self) -> None:
         """Close the link; pending ``receive`` calls end with LinkDownError. Idempotent."""
 
 
 OnConnection = Callable[[Connection], Awaitable[None]]
 """Called by a carrier for each link that a neighbour opened; the link lives until it returns."""
+
+
+class Broadcast(Protocol):
+    """Reaches at once all neighbours below whose connection ``hears_all`` (protocol 5.8)."""
+
+    async def send(self, frame: bytes) -> None:
+        """Hand over one frame, a Chunk of no session.
+
+        Raises:
+            LinkDownError: it reaches nobody any more.
+        """
+
+
+OnBroadcast = Callable[[Broadcast], Awaitable[None]]
+"""Called by a carrier while all below can be reached at once, which lasts until it is cancelled."""
 
 
 class Carrier(Protocol):

@@ -35,6 +35,8 @@ from shared.record.run import Run
 from shared.trust.keys import PublicKey, SigningKey
 
 SESSION_BYTES: Final = 8
+TO_ALL: Final = bytes(SESSION_BYTES)
+"""The session of a Chunk that is for every neighbour below (protocol 5.8)."""
 RID16_BYTES: Final = 16
 ZSTD_LEVEL: Final = 3
 ROOT_BYTES: Final = 32
@@ -118,8 +120,8 @@ class Chunk:
     """Runs of records on their way.
 
     Attributes:
-        session: The sender's session.
-        n: Counter of frames in it.
+        session: The sender's session; ``TO_ALL`` of what is said to all below at once.
+        n: Counter of frames in it; 0 there.
         runs: In the order of protocol 5.3.
     """
 

@@ -23,12 +23,14 @@ Losing a frame costs time and nothing else: an unanswered question or chunk is f
 that asks, whose answer shows what arrived.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from shared.errors import FaultError
+from shared.link.broadcasts import Broadcasts
 from shared.link.frames import (
     RID16_BYTES,
+    TO_ALL,
     Chunk,
     Entry,
     Heads,
@@ -50,6 +52,13 @@ FLIGHTS_MAX = 4
 
 QUESTIONS_MAX = 3
 """Unanswered questions after which the link is given up and opened anew."""
+
+
+GAP_SECONDS = 5.0
+"""What was said to all and does not connect here is asked for at most this often."""
+
+NextToAll = Callable[[Feed], int | None]
+"""From which seq on a feed will be said to all below; None if this neighbour does not hear it."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,7 @@ class Session:
         now: float,
         timing: Timing | None = None,
         rest: tuple[bytes, bytes] | None = None,
+        next_to_all: NextToAll = lambda _feed: None,
     ) -> None:
         """Start with an empty log; ``own_changed`` fills it before ``open``."""
         self.me, self.peer = me, peer
@@ -114,6 +124,9 @@ class Session:
         self._branches: dict[Feed, Range] = {}
         self._stalls = Stalls()
         self._unanswered = Unanswered(self._timing)
+        self._next_to_all = next_to_all
+        self._broadcasts = Broadcasts()
+        self._gap_at = now - GAP_SECONDS
         self._owed = _Owed()
         self._spoken_at = now
         self._lively_until = now
@@ -189,6 +202,7 @@ class Session:
             gone = self._view.keys() - {entry.feed for entry in heads.entries}
             self._take_entries([Entry(feed, 0, b"") for feed in gone], own_rids)
         self._take_entries(heads.entries, own_rids)
+        self._broadcasts.heard(heads.entries, now)
         answered = self._take_answer(heads, now)
         self._decide(heads, answered=answered)
 
@@ -213,7 +227,43 @@ class Session:
             taken: Its runs that were valid here (accepted or duplicate), as far as they were.
             now: Monotonic seconds.
         """
+        if chunk.session == TO_ALL:
+            self._take_runs(taken, now)
+            self._answer_to_all(chunk, now)
+            return
         self._is_new(chunk.session, chunk.n)
+        self._take_runs(taken, now)
+        self._owed.want(Mode.CHANGED)
+        self._owed.named.update(run.feed for run in chunk.runs)
+
+    def _answer_to_all(self, chunk: Chunk, now: float) -> None:
+        """Owe the answer to what was said to all below; what lies behind a gap waits for its turn.
+
+        While a backlog comes over the link, whatever is said to all does not connect yet.
+        """
+        reached = {run.feed for run in chunk.runs if self._own_count(run.feed) >= run.end}
+        missed = {run.feed for run in chunk.runs} - reached
+        if missed and now >= self._gap_at + GAP_SECONDS:
+            self._gap_at = now
+            reached |= missed
+        if reached:
+            self._owed.want(Mode.CHANGED)
+            self._owed.named |= reached
+
+    def _own_count(self, feed: Feed) -> int:
+        own = self._own.get(feed)
+        return own.count if own else 0
+
+    def said_to_all(self, runs: Iterable[Run], now: float) -> None:
+        """Note that ``runs`` were said to all below, this peer among them."""
+        for run in runs:
+            entry = self._view.get(run.feed)
+            known = max(entry.count if entry else 0, self._under_way(run.feed))
+            is_full = entry is not None and entry.state is not State.OK
+            if self._view_sound and not is_full and run.first_seq <= known < run.end:
+                self._broadcasts.said(run, entry.count if entry else 0, now)
+
+    def _take_runs(self, taken: Iterable[Run], now: float) -> None:
         for run in taken:
             # A valid run counts as the peer's entry: nothing of it is sent back.
             known = self._view.get(run.feed)
@@ -222,8 +272,6 @@ class Session:
                 self._set_view(Entry(run.feed, run.end, rid16))
             if run.feed.lane != "custody":
                 self._lively_until = now + self._timing.lively_span_seconds
-        self._owed.want(Mode.CHANGED)
-        self._owed.named.update(run.feed for run in chunk.runs)
 
     def is_next(self, session: bytes, n: int) -> bool:
         """Tell whether no frame of the peer is missing before frame ``n``."""
@@ -246,6 +294,7 @@ class Session:
             self._full.clear()
             self._owed.want(Mode.CHANGED)
         self._stalls.tick(now)
+        self._broadcasts.tick(now)
         missed = self._unanswered.missed_at()
         if missed is not None and now >= missed:
             self._unanswered.questions += 1
@@ -302,14 +351,13 @@ class Session:
         """Return when ``tick`` has something to do next, monotonic seconds."""
         missed = self._unanswered.missed_at()
         times = [self._quiet_at(now) if missed is None else missed, *self._stalls.moments()]
-        if self._full_until is not None:
-            times.append(self._full_until)
+        times += [at for at in (self._full_until, self._broadcasts.late_at()) if at is not None]
         return min(times)
 
     @property
     def in_flight(self) -> int:
         """Records sent and not yet covered by Heads of the peer."""
-        return self._unanswered.records
+        return self._unanswered.records + self._broadcasts.records
 
     @property
     def sound(self) -> bool:
@@ -323,7 +371,7 @@ class Session:
     @property
     def settled(self) -> bool:
         """True if both sides hold the same, or nothing more can be sent now."""
-        return self._view_sound and not self._unanswered.chunks and not self.ranges()
+        return self._view_sound and not self.in_flight and not self.ranges()
 
     # --- Heads: what they change -----------------------------------------------------------------
 
@@ -335,6 +383,7 @@ class Session:
             self._view.clear()
             self._told.clear()
             self._unanswered.forget()
+            self._broadcasts.clear()
             self._branches.clear()
             self._stalls.clear()
             self._untold = set(self._own)
@@ -401,6 +450,7 @@ class Session:
             self._view = {entry.feed: entry for entry in listed}
             self._behind.clear()
             self._branches.clear()
+            self._broadcasts.clear()
             self._view_sound = True
             self.rest = (root, root)
             if heads.ask:
@@ -418,7 +468,7 @@ class Session:
             at_rest = self.rest == (root, heads.root) and not (answered or self._unanswered.chunks)
             if not (at_rest and not heads.ask):
                 self._owed.want(Mode.ALL if heads.mode is Mode.NONE else Mode.NONE, ask=True)
-        elif not self.ranges() and not self._unanswered.chunks:
+        elif not self.ranges() and not self._unanswered.chunks and not self._broadcasts.records:
             self.rest = (root, heads.root)
         if any(self._told.get(fork.feed) != self._own[fork.feed] for fork in self._forks_to_send()):
             self._owed.want(Mode.CHANGED)
@@ -452,17 +502,21 @@ class Session:
         own, entry = self._own.get(feed), self._view.get(feed)
         if own is None or (entry is not None and entry.state is State.FULL):
             return None
-        if feed in self._stalls and (
-            self._unanswered.under_way(feed) or self._stalls.rests(feed, entry, own)
-        ):
+        if feed in self._stalls and (self._under_way(feed) or self._stalls.rests(feed, entry, own)):
             return None
         if feed in self._branches:
-            return None if self._unanswered.under_way(feed) else self._branches[feed]
+            return None if self._under_way(feed) else self._branches[feed]
         here, there = own.state, entry.state if entry else State.OK
         if (here is State.STOPPED) != (there is State.STOPPED):
             return None  # the proof goes first; then what lies below the fork
-        first = max(entry.count if entry else 0, self._unanswered.under_way(feed))
-        return Range(feed, first, own.count) if first < own.count else None
+        first = max(entry.count if entry else 0, self._under_way(feed))
+        to_all = self._next_to_all(feed)
+        if first >= own.count or (to_all is not None and to_all <= first):
+            return None  # the peer has it, or will hear it with all others
+        return Range(feed, first, own.count)
+
+    def _under_way(self, feed: Feed) -> int:
+        return max(self._unanswered.under_way(feed), self._broadcasts.under_way(feed))
 
     # --- roots and times -------------------------------------------------------------------------
 

@@ -22,17 +22,17 @@ from shared.link.frames import (
     encode_chunk,
     encode_heads,
 )
-from shared.link.session import Session
+from shared.link.session import NextToAll, Session
 from shared.link.timing import Timing
 from shared.log.accept import Accepted, Duplicate, Outcome, Refused
 from shared.log.log import Log
-from shared.log.store import BadFrame, record_bytes
+from shared.log.store import BadFrame
 from shared.node.author import Entropy
 from shared.node.clock import Clock, wait_for, within
+from shared.node.packing import read_runs
 from shared.record.feed import Feed
-from shared.record.limits import CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX
 from shared.record.run import Run
-from shared.trust.keys import PublicKey, SigningKey
+from shared.trust.keys import SigningKey
 
 INBOX_FRAMES_MAX: Final = 16
 """More than a peer may have under way unanswered, so that two busy sides never block each other."""
@@ -42,11 +42,6 @@ SEND_SECONDS_MAX: Final = 60.0
 
 BAD_FRAMES_MAX: Final = 3
 """Bad frames in a row after which the link is closed and backs off: it carries noise."""
-
-# Unpacked bytes of a chunk: packing makes noise longer by less than the slack, so that the packed
-# chunk stays within CHUNK_BYTES_MAX whatever the bodies are.
-_ROOM_BYTES: Final = CHUNK_BYTES_MAX - 16 * 1024
-_RECORD_OVERHEAD_BYTES: Final = 24
 
 
 @dataclass
@@ -93,17 +88,28 @@ class Conversation:
         connection: Connection,
         state: LinkState,
         *,
-        keys: Sequence[PublicKey],
         clock: Clock,
         entropy: Entropy,
         timing: Timing,
+        next_to_all: NextToAll,
     ) -> None:
-        """Prepare to talk over ``connection``; ``keys`` are those of the peer."""
+        """Prepare to talk over ``connection``.
+
+        Args:
+            log: The records.
+            key: Signs Heads.
+            connection: The open link.
+            state: Where is noted what people ask of it.
+            clock: Time.
+            entropy: Names the session.
+            timing: How long to wait.
+            next_to_all: What is said to all below; asked only while the connection hears it.
+        """
         self._log = log
         self._key = key
         self._connection = connection
         self._state = state
-        self._keys = keys
+        self._keys = log.roster.keys_of(connection.peer)
         self._clock = clock
         self._woken = asyncio.Event()
         self._inbox: asyncio.Queue[bytes | LinkDownError] = asyncio.Queue(INBOX_FRAMES_MAX)
@@ -111,6 +117,7 @@ class Conversation:
         self.session = Session(
             log.me, connection.peer, entropy(SESSION_BYTES),
             now=clock.monotonic(), timing=timing, rest=state.rest,
+            next_to_all=lambda feed: next_to_all(feed) if connection.hears_all else None,
         )  # fmt: skip
 
     async def run(self, *, dialled: bool) -> None:
@@ -172,7 +179,14 @@ class Conversation:
             if isinstance(item, LinkDownError):
                 raise item
             await self._take(item)
+            self._connection.done()
         self._woken.set()
+
+    def said_to_all(self, runs: Sequence[Run]) -> None:
+        """Note that ``runs`` were said to all below; whatever else goes over the links."""
+        if self._connection.hears_all:
+            self.session.said_to_all(runs, self._clock.monotonic())
+            self._woken.set()
 
     async def _take(self, data: bytes) -> None:
         now = self._clock.monotonic()
@@ -205,6 +219,8 @@ class Conversation:
 
     async def _take_chunk(self, chunk: Chunk, data: bytes, now: float) -> None:
         self.session.check_carried(run.feed for run in chunk.runs)
+        # What is said to all is never in order here: a run of the custody lane that begins beyond
+        # our head may follow one that we have not heard.
         in_order = self.session.is_next(chunk.session, chunk.n)
         try:
             outcomes = await self._log.accept(chunk.runs, self._clock.wall_ms(), in_order=in_order)
@@ -229,7 +245,7 @@ class Conversation:
         """Send what is owed: Heads first, then what the peer lacks."""
         while heads := self.session.take_heads(self._clock.monotonic()):
             await self._send(encode_heads(heads, self._key))
-        while runs := await self._next_runs():
+        while runs := await read_runs(self._log.store, self.session.ranges()):
             chunk = self.session.chunk_sent(runs, self._clock.monotonic())
             self._state.in_flight_max = max(self._state.in_flight_max, self.session.in_flight)
             await self._send(encode_chunk(chunk))
@@ -239,25 +255,6 @@ class Conversation:
             await within(self._connection.send(frame), SEND_SECONDS_MAX, self._clock)
         except TimeoutError:
             raise LinkDownError("the neighbour takes no frames") from None
-
-    async def _next_runs(self) -> tuple[Run, ...]:
-        """Read as many records as one chunk holds of what the peer lacks."""
-        runs: list[Run] = []
-        room_records, room_bytes = CHUNK_RECORDS_MAX, _ROOM_BYTES
-        for item in self.session.ranges():
-            wanted = min(room_records, item.end - item.first_seq)
-            records = await self._log.store.read(item.feed, item.first_seq, wanted, room_bytes)
-            if not records:
-                continue
-            size = sum(record_bytes(record) + _RECORD_OVERHEAD_BYTES for record in records)
-            if runs and size > room_bytes:
-                break  # a single record may pass the room only where it stands alone
-            runs.append(Run(item.feed, records[0].header.seq, tuple(records)))
-            room_records -= len(records)
-            room_bytes -= size
-            if room_records <= 0 or room_bytes <= 0:
-                break
-        return tuple(runs)
 
 
 def _valid_parts(runs: Sequence[Run], outcomes: Sequence[Outcome]) -> list[Run]:

@@ -12,13 +12,15 @@ import structlog
 
 from shared.errors import FaultError, StorageError
 from shared.link.backoff import Backoff
-from shared.link.carrier import Carrier, Connection, LinkDownError
+from shared.link.carrier import Broadcast, Carrier, Connection, LinkDownError
 from shared.link.timing import Timing
 from shared.log.log import Log
 from shared.node.author import Entropy
+from shared.node.broadcaster import Broadcaster
 from shared.node.clock import Clock
 from shared.node.conversation import Conversation, LinkState
 from shared.record.feed import Feed, is_above, is_holder
+from shared.record.run import Run
 from shared.trust.keys import PublicKey, SigningKey
 
 logger = structlog.get_logger(__name__)
@@ -28,6 +30,7 @@ class Links:
     """All links of a node.
 
     Attributes:
+        broadcaster: Says to all below what all below are to hold.
         states: By neighbour.
     """
 
@@ -51,12 +54,12 @@ class Links:
         self._timing = timing or Timing()
         self._backoff_seconds = backoff_seconds
         self._open: dict[str, tuple[Connection, Conversation]] = {}
+        self.broadcaster = Broadcaster(log, self._said_to_all)
         self.states: dict[str, LinkState] = {}
 
     def keys_of(self, code: str) -> Sequence[PublicKey]:
         """Return the keys by which ``code`` can prove itself, as far as the roster tells."""
-        certificate = self._log.roster.certificate_of(code)
-        return () if certificate is None else (certificate.key,)
+        return self._log.roster.keys_of(code)
 
     def backlog(self, peer: str) -> int:
         """Return how many records ``peer`` lacks, as far as it has said what it holds."""
@@ -110,6 +113,21 @@ class Links:
                     backoff.reset()
             await self._clock.sleep(backoff.pause())
 
+    async def broadcast(self, broadcast: Broadcast) -> None:
+        """Say to all below what is for all of them, until cancelled or the carrier fails.
+
+        Raises:
+            LinkDownError: it reaches nobody any more; new records go over the links again.
+        """
+        try:
+            await self.broadcaster.run(broadcast)
+        except StorageError as error:
+            raise LinkDownError(str(error)) from error
+
+    def _said_to_all(self, runs: Sequence[Run]) -> None:
+        for _, conversation in self._open.values():
+            conversation.said_to_all(runs)
+
     async def close(self) -> None:
         """Close all links."""
         for connection, _ in tuple(self._open.values()):
@@ -120,8 +138,8 @@ class Links:
         state = self.state(peer)
         conversation = Conversation(
             self._log, self._key, connection, state,
-            keys=self.keys_of(peer), clock=self._clock, entropy=self._entropy,
-            timing=self._timing,
+            clock=self._clock, entropy=self._entropy, timing=self._timing,
+            next_to_all=self.broadcaster.next,
         )  # fmt: skip
         older = self._open.get(peer)
         self._open[peer] = (connection, conversation)

@@ -142,6 +142,11 @@ def is_holder(feed: Feed, node: str) -> bool:
     return code.startswith(node) or (feed.audience.endswith("*") and node.startswith(code))
 
 
+def is_for_all_below(feed: Feed, node: str) -> bool:
+    """Tell whether every division below ``node`` is a holder of ``feed``, whichever there are."""
+    return feed.audience.endswith("*") and node.startswith(feed.audience.removesuffix("*"))
+
+
 def travel_order(feed: Feed) -> tuple[int, int, bytes]:
     """Sort key of sending: lanes in order, authors from the top down (protocol 5.3)."""
     return LANES.index(feed.lane), len(feed.author), feed.key

@@ -243,6 +243,11 @@ class Roster:
         found = self._by_division.get(division)
         return found[0] if found else None
 
+    def keys_of(self, division: str) -> tuple[PublicKey, ...]:
+        """Return the keys by which ``division`` can prove itself, as far as is known here."""
+        certificate = self.certificate_of(division)
+        return () if certificate is None else (certificate.key,)
+
     def is_confirmed(self, certificate: Certificate) -> bool:
         """Tell whether ``certificate`` is the one that counts for its division.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl as tls
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,13 +11,14 @@ import pytest
 
 from broker.introduction import Identity
 from broker.rabbitmq.carrier import DialledConnection, RabbitMqCarrier
+from broker.rabbitmq.consumer import OnParcel
 from broker.rabbitmq.flow import WINDOW
 from broker.rabbitmq.login import Login, client_tls, place_of
 from broker.rabbitmq.parcel import Kind, Parcel, message_of
 from broker.rabbitmq.relay import RabbitMqRelay
 from broker.rabbitmq.timing import Timing
 from broker.rabbitmq.topology import exchange_of, key_of, reply_queue, up_queue
-from broker.rabbitmq.wire import NoAnswerError, OnParcel, Wire, open_wire
+from broker.rabbitmq.wire import NoAnswerError, Wire, open_wire
 from shared.link.carrier import Connection, LinkDownError
 from tests.support.carriers import (
     CHILD,
@@ -194,9 +195,9 @@ async def test_a_full_queue_slows_its_sender_and_loses_nothing(rabbit: RabbitSer
             assert 2 < len(publishing) < 100
             got: asyncio.Queue[int] = asyncio.Queue()
 
-            def take(parcel: Parcel, tag: int) -> None:
+            def take(parcel: Parcel, done: Callable[[], None]) -> None:
                 got.put_nowait(parcel.n)
-                admin.done(tag)
+                done()
 
             await soon(admin.consume(queue, take))
             await soon(asyncio.gather(*publishing))

@@ -29,7 +29,7 @@ def test_a_wrong_signature_is_noticed_before_the_commit(monkeypatch: pytest.Monk
     """The caller hears of it, and nothing is in the log."""
 
     async def scenario() -> None:
-        district = District(random.Random(1), None)
+        district = District(random.Random(1), None, broadcasting=False)
         await district.found()
         await asyncio.sleep(60)
         node = district.hosts[ROOT].node
@@ -49,7 +49,7 @@ def test_a_body_that_nobody_could_read_is_not_signed() -> None:
     """It would keep its number for good and be shown to nobody (4.5)."""
 
     async def scenario() -> None:
-        district = District(random.Random(1), None)
+        district = District(random.Random(1), None, broadcasting=False)
         await district.found()
         await asyncio.sleep(60)
         node = district.hosts[ROOT].node

@@ -135,8 +135,15 @@ class District:
         problems: What must never happen and did.
     """
 
-    def __init__(self, chance: Random, folder: Path | None) -> None:
-        """Prepare; ``found`` sets up the first box. With ``folder`` the logs are files there."""
+    def __init__(self, chance: Random, folder: Path | None, *, broadcasting: bool) -> None:
+        """Prepare; ``found`` sets up the first box.
+
+        Args:
+            chance: See the class.
+            folder: The logs are files there; None: they are in memory.
+            broadcasting: Relays say to all below at once what is for all of them.
+        """
+        self._broadcasting = broadcasting
         self.chance = chance
         self.hosts: dict[str, Host] = {}
         self.cables: dict[str, Cable] = {}
@@ -208,6 +215,7 @@ class District:
             offload=inline,
         )
         cable = Cable(Random(self.chance.random()), on_frame=self.watch.observer(code))
-        host = Host(identity, keys, disk, around, self._hub, cable, self.report)
+        host = Host(identity, keys, disk, around, self._hub, cable, self.report,
+                    broadcasting=self._broadcasting)  # fmt: skip
         self.hosts[code], self.cables[code] = host, cable
         return host

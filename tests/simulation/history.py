@@ -71,7 +71,9 @@ class History:
         # Each its own, so that what the nodes do does not change what is done to them.
         self.chance = Random(source.random())
         self.lossless = seed % LOSSLESS_EVERY == 0
-        self.district = District(Random(source.random()), folder)
+        self.district = District(
+            Random(source.random()), folder, broadcasting=seed // LOSSLESS_EVERY % 2 == 1
+        )
         self.promises = Promises(self.district)
         self.totals = Totals(seeds=1)
         self.story: list[str] = []

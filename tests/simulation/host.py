@@ -64,8 +64,11 @@ class Host:
         hub: MemoryHub,
         cable: Cable,
         report: Report,
+        *,
+        broadcasting: bool,
     ) -> None:
         """Set the box up; ``boot`` switches it on."""
+        self._broadcasting = broadcasting
         self.identity = identity
         self.keys = keys
         self.disk = disk
@@ -177,7 +180,8 @@ class Host:
     async def _live(self, node: Node, *, linked: bool) -> None:
         async with node.working():
             if linked:
-                self._hub.listen(self.code, address_of(self.code), node.links.serve)
+                on_broadcast = node.links.broadcast if self._broadcasting else None
+                self._hub.listen(self.code, address_of(self.code), node.links.serve, on_broadcast)
                 await node.linked(self.liar)
             await asyncio.Event().wait()
 

@@ -67,6 +67,13 @@ class _LyingConnection:
     async def receive(self) -> bytes:
         return await self._inner.receive()
 
+    @property
+    def hears_all(self) -> bool:
+        return self._inner.hears_all
+
+    def done(self) -> None:
+        self._inner.done()
+
     async def close(self) -> None:
         await self._inner.close()
 

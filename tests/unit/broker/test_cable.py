@@ -264,9 +264,13 @@ async def test_failing_carrier_is_not_silent(setting: Setting) -> None:
 
     class Broken:
         peer = PARENT.code
+        hears_all = False
 
         async def send(self, frame: bytes) -> None:
             raise ZeroDivisionError
+
+        def done(self) -> None:
+            return
 
         async def receive(self) -> bytes:
             await asyncio.Event().wait()

@@ -21,12 +21,17 @@ from tests.support.records import key_of
 LINK = "0123456789abcdef" * 2
 
 
+def arrived(number: int) -> Arrived:
+    """Return a frame that says its number."""
+    return Arrived(b"%d" % number, lambda: None)
+
+
 @given(st.permutations(range(WINDOW)), st.lists(st.integers(0, WINDOW - 1), max_size=4))
 def test_frames_come_out_in_order_each_once(order: list[int], again: list[int]) -> None:
     """Whatever order and repetition the broker makes of a full window."""
     incoming, out = Incoming(), []
     for number in [*order, *again]:
-        out += [item.tag for item in incoming.offer(number, Arrived(b"", number))]
+        out += [int(item.frame) for item in incoming.offer(number, arrived(number))]
     assert out == list(range(WINDOW))
     assert incoming.repeated == len(again)
     assert not incoming.has_gap
@@ -36,12 +41,12 @@ def test_more_than_the_window_is_a_fault_of_the_neighbour() -> None:
     """A frame further ahead than what was taken allows is not even kept."""
     incoming = Incoming()
     with pytest.raises(FaultError):
-        incoming.offer(WINDOW, Arrived(b"", 1))
-    incoming.offer(0, Arrived(b"", 1))
+        incoming.offer(WINDOW, arrived(1))
+    incoming.offer(0, arrived(1))
     incoming.took()
-    assert incoming.offer(WINDOW, Arrived(b"", 2)) == []
+    assert incoming.offer(WINDOW, arrived(2)) == []
     assert incoming.has_gap
-    assert [item.tag for item in incoming.drop()] == [2]
+    assert [item.frame for item in incoming.drop()] == [b"2"]
 
 
 def test_the_sender_is_told_before_its_window_is_used_up() -> None:

@@ -1,0 +1,38 @@
+"""What goes into one Chunk: records of the log, as many as it holds (protocol 5.3)."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from shared.link.session import Range
+from shared.log.store import Store, record_bytes
+from shared.record.limits import CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX
+from shared.record.run import Run
+
+# Unpacked bytes of a chunk: packing makes noise longer by less than the slack, so that the packed
+# chunk stays within CHUNK_BYTES_MAX whatever the bodies are.
+_ROOM_BYTES: Final = CHUNK_BYTES_MAX - 16 * 1024
+_RECORD_OVERHEAD_BYTES: Final = 24
+
+
+async def read_runs(store: Store, ranges: Iterable[Range]) -> tuple[Run, ...]:
+    """Read what one chunk holds of ``ranges``, which are in the order of travel.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    runs: list[Run] = []
+    room_records, room_bytes = CHUNK_RECORDS_MAX, _ROOM_BYTES
+    for item in ranges:
+        wanted = min(room_records, item.end - item.first_seq)
+        records = await store.read(item.feed, item.first_seq, wanted, room_bytes)
+        if not records:
+            continue
+        size = sum(record_bytes(record) + _RECORD_OVERHEAD_BYTES for record in records)
+        if runs and size > room_bytes:
+            break  # a single record may pass the room only where it stands alone
+        runs.append(Run(item.feed, records[0].header.seq, tuple(records)))
+        room_records -= len(records)
+        room_bytes -= size
+        if room_records <= 0 or room_bytes <= 0:
+            break
+    return tuple(runs)
