@@ -1,7 +1,6 @@
 """What the demo keeps from start to start, and whether it can go on with it."""
 
 import fcntl
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -10,15 +9,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy.schema import CreateTable
-
 from demo.supervisor import free_ports
 from shared.app.api.remembered import ANSWERS
-from shared.domain.tables import VIEWS
 from shared.errors import InvalidError, RefusedError, StorageError, UnavailableError
-from shared.log.store import SCHEMA
-from shared.log.tables import LOG_TABLES
-from shared.node.views import BOOKMARKS
+from shared.log.schema import LAYOUT, digest_of
 
 MARK: Final = "demo.json"
 """Stands in a folder once its district is whole."""
@@ -27,10 +21,8 @@ RESET: Final = "Run `make demo-reset` and start again."
 
 
 def tables() -> str:
-    """Return a digest of all tables of a node: another one means that old data cannot be read."""
-    metadata = (LOG_TABLES, VIEWS, BOOKMARKS, ANSWERS)
-    made = (str(CreateTable(table)) for tables in metadata for table in tables.sorted_tables)
-    return hashlib.sha256("".join((str(SCHEMA), *made)).encode()).hexdigest()[:16]
+    """Return what tells tables apart that no node carries forward, so that old data is no use."""
+    return f"{LAYOUT} {digest_of(ANSWERS)[:16]}"
 
 
 @dataclass(frozen=True)

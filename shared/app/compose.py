@@ -20,7 +20,6 @@ from shared.app.api.service import Api
 from shared.app.control import ControlServer
 from shared.app.people import staff_acts
 from shared.domain.catalogue import KINDS, PROJECTIONS
-from shared.domain.tables import VIEWS
 from shared.errors import InvalidError, RefusedError, StorageError, UnavailableError
 from shared.link.carrier import Carrier
 from shared.log.database import Database
@@ -33,7 +32,7 @@ from shared.node.clock import SystemClock
 from shared.node.home import Home, machine_id
 from shared.node.node import Node, Surroundings
 from shared.node.settings import Settings, load_settings
-from shared.node.views import BOOKMARKS, Views
+from shared.node.views import Views, create_views
 from shared.record.feed import Level
 from shared.web.server import STAFF, make_app
 from shared.web.site import Surface
@@ -42,6 +41,9 @@ logger = structlog.get_logger(__name__)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 STOP_SECONDS_MAX = 5.0
+
+KEPT = (LOG_TABLES, ANSWERS)
+"""The tables of which nothing may be lost; views are made of them."""
 
 Wrap = Callable[[Carrier], Carrier]
 """Puts a fault wrapper around the carrier; the demo and the story use it (protocol 5.10)."""
@@ -58,8 +60,16 @@ async def open_database(home: Home, settings: Settings | None = None) -> Databas
         UnavailableError: another process holds it.
         StorageError: it cannot be used.
     """
-    settings = settings or load_settings(home.settings_file)
-    tables = (LOG_TABLES, VIEWS, BOOKMARKS, ANSWERS)
+    database = await _open_database(home, settings or load_settings(home.settings_file))
+    try:
+        await database.run(create_views)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+async def _open_database(home: Home, settings: Settings) -> Database:
     if not settings.database_url:
         if home.elsewhere_file.exists():  # an empty log.db would make the node doubt itself
             raise StorageError(
@@ -67,13 +77,13 @@ async def open_database(home: Home, settings: Settings | None = None) -> Databas
                 advice=f"Set it in {home.settings_file}; if it shall begin anew without that "
                 f"database, remove {home.elsewhere_file}.",
             )
-        return SqliteDatabase.open(home.database_file, *tables)
+        return SqliteDatabase.open(home.database_file, *KEPT)
     # Here, because only who uses it shall need its driver, and a village has little memory.
     from shared.log.postgresql import PostgresqlDatabase  # noqa: PLC0415
 
     file = settings.database_password_file
     database = await PostgresqlDatabase.open(
-        settings.database_url, *tables,
+        settings.database_url, *KEPT,
         owner=home.keys().signing.public.raw.hex(), password_file=Path(file) if file else None,
     )  # fmt: skip
     home.write(home.elsewhere_file.name, b"Log and views lie where database_url says.\n")

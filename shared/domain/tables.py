@@ -31,6 +31,9 @@ from shared.record.feed import Level
 VIEWS: Final = MetaData()
 """The view tables of all subjects. They hold nothing that depends on arrival (protocol 1.5)."""
 
+FOLDS: Final = 1
+"""Raised when a fold makes other rows of the same facts: then all nodes fold anew."""
+
 Rows = dict[str, list[dict[str, Any]]]
 """Rows by table name; a table that is not named gets none."""
 

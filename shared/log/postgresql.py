@@ -13,7 +13,7 @@ what this process remembers is out of date; then it writes no more.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from shared.errors import SanjiError, StorageError, UnavailableError
 from shared.log.database import Worker
 from shared.log.postgresql_driver import GONE, code_of, new_engine, translated
-from shared.log.store import SCHEMA
+from shared.log.schema import LAYOUT, check_layout, create_tables
 
 T = TypeVar("T")
 
@@ -74,6 +74,11 @@ _ABOUT: Final = Table(
 )
 """One row: layout of the tables, node that they belong to, process that writes, transactions."""
 
+_ADVICE: Final = (
+    "Start the version that made it, or name an empty database and let the node fetch its records "
+    "from the neighbours."
+)
+
 # A transaction that has written nothing has no number, and this writes nothing then either.
 _COUNT: Final = (
     update(_ABOUT)
@@ -93,22 +98,28 @@ class PostgresqlDatabase:
 
     @classmethod
     async def open(
-        cls, url: str, *metadata: MetaData, owner: str, password_file: Path | None = None
+        cls,
+        url: str,
+        *metadata: MetaData,
+        owner: str,
+        password_file: Path | None = None,
+        layouts: Sequence[int] = (LAYOUT,),
     ) -> Self:
-        """Connect, take the lock and create missing tables.
+        """Connect and take the lock; the tables come to this version's.
 
         Args:
             url: See ``check_url``; without a password.
             metadata: The tables to create.
             owner: Whose log it is; that of another one is refused.
             password_file: Holds the password in its first line; read at each connecting.
+            layouts: What is taken; the first is given to an empty database.
 
         Raises:
             UnavailableError: another process writes there.
             StorageError: the server or the database cannot be used, or is of another version,
                 program or node.
         """
-        session = Session(new_engine(url, password_file), metadata, owner)
+        session = Session(new_engine(url, password_file), metadata, owner, layouts)
         worker = Worker(ThreadPoolExecutor(1, "database"))
         try:
             await worker.call(session.open)
@@ -163,11 +174,18 @@ class _Line:
 class Session:
     """The one connection of a process, made again when it is lost. Used in one thread only."""
 
-    def __init__(self, engine: AsyncEngine, metadata: tuple[MetaData, ...], owner: str) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        metadata: tuple[MetaData, ...],
+        owner: str,
+        layouts: Sequence[int] = (LAYOUT,),
+    ) -> None:
         """Do nothing yet."""
         self._engine = engine
         self._metadata = metadata
         self._owner = owner
+        self._layouts = layouts
         self._loop = asyncio.Runner()
         self._line: _Line | None = None
         self._writer = os.urandom(16)
@@ -213,7 +231,7 @@ class Session:
         held = set(inspect(connection).get_table_names())
         if _ABOUT.name in held:
             about = connection.execute(select(_ABOUT)).one()
-            _check_layout(about.layout)
+            check_layout(about.layout, self._layouts, _ADVICE)
             if about.owner != self._owner:
                 raise StorageError(
                     "The database belongs to another node.",
@@ -222,13 +240,17 @@ class Session:
             connection.execute(update(_ABOUT).values(writer=self._writer))
             self._held = about.commits
         elif held:
-            _check_layout(0)
+            check_layout(0, self._layouts, _ADVICE)
         else:
             _ABOUT.create(connection)
-            row = {"layout": SCHEMA, "owner": self._owner, "writer": self._writer, "commits": 0}
+            row = {
+                "layout": self._layouts[0],
+                "owner": self._owner,
+                "writer": self._writer,
+                "commits": 0,
+            }
             connection.execute(insert(_ABOUT), row)
-        for tables in self._metadata:
-            tables.create_all(connection)
+        create_tables(connection, self._metadata)
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         failure: Exception | None = None
@@ -348,14 +370,4 @@ def _check_server(connection: Connection) -> None:
         raise StorageError(
             f"The database stores text as {encoding}, not as UTF8.",
             advice="Create it anew with ENCODING 'UTF8' TEMPLATE template0.",
-        )
-
-
-def _check_layout(number: int) -> None:
-    if number != SCHEMA:
-        raise StorageError(
-            f"The database was made by another version or program: its layout is {number}, "
-            f"this version uses {SCHEMA}.",
-            advice="Start the version that made it, or name an empty database and let the node "
-            "fetch its records from the neighbours.",
         )

@@ -8,7 +8,7 @@ breaks virtual time: the simulation turns a clock of its own, and nothing may ha
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.errors import StorageError
 from shared.log.database import Worker
-from shared.log.store import SCHEMA
+from shared.log.schema import LAYOUT, check_layout, create_tables
 
 T = TypeVar("T")
 
@@ -79,8 +79,9 @@ class SqliteDatabase:
         *metadata: MetaData,
         threaded: bool = True,
         pages_max: int | None = None,
+        layouts: Sequence[int] = (LAYOUT,),
     ) -> Self:
-        """Open the file, created with mode 0600 if missing, and create missing tables.
+        """Open the file, created with mode 0600 if missing; its tables come to this version's.
 
         Blocks for some milliseconds; a node calls it once, before it serves anybody.
 
@@ -89,6 +90,7 @@ class SqliteDatabase:
             metadata: The tables to create.
             threaded: Run transactions in a thread of this database; else in the caller's.
             pages_max: Bound of the file in pages of 4 KiB; beyond it the disk counts as full.
+            layouts: What is taken; the first is given to a new file.
 
         Raises:
             StorageError: it cannot be opened, or is a file of another version or program.
@@ -97,12 +99,12 @@ class SqliteDatabase:
             _create_file(path)
             engine = create_engine(
                 "sqlite://",
-                creator=lambda: _connect(path, pages_max),
+                creator=lambda: _connect(path, pages_max, layouts),
                 poolclass=StaticPool,
                 hide_parameters=True,  # bodies never stand in an error message
             )
             event.listen(engine, "begin", _begin)
-            _create_tables(engine, metadata)
+            _create_tables(engine, metadata, layouts[0])
         except (DBAPIError, sqlite3.Error, OSError) as error:
             raise _translated(error) from _cause(error)
         worker = ThreadPoolExecutor(1, f"database-{path.name}") if threaded else None
@@ -137,13 +139,13 @@ def _create_file(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
-def _connect(path: Path, pages_max: int | None) -> sqlite3.Connection:
+def _connect(path: Path, pages_max: int | None, layouts: Sequence[int]) -> sqlite3.Connection:
     # isolation_level None: the driver begins no transactions of its own accord; `_begin` does.
     connection = sqlite3.connect(
         path, timeout=BUSY_SECONDS_MAX, isolation_level=None, check_same_thread=False
     )
     try:
-        _check_schema(connection)
+        _check_file(connection, layouts)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES:d}")
@@ -156,17 +158,16 @@ def _connect(path: Path, pages_max: int | None) -> sqlite3.Connection:
     return connection
 
 
-def _check_schema(connection: sqlite3.Connection) -> None:
+def _check_file(connection: sqlite3.Connection, layouts: Sequence[int]) -> None:
     """Refuse a foreign file before anything is changed in it."""
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if number != SCHEMA and (number or tables):
-        raise StorageError(
-            f"The database was made by another version or program: its layout is {number}, "
-            f"this version uses {SCHEMA}.",
-            advice="Start the version that made it, or put the file aside and let the node "
-            "fetch its records from the neighbours.",
-        )
+    if number or tables:
+        check_layout(
+            number, layouts,
+            "Start the version that made it, or put the file aside and let the node fetch its "
+            "records from the neighbours.",
+        )  # fmt: skip
 
 
 def _begin(connection: Connection) -> None:
@@ -175,12 +176,12 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _create_tables(engine: Engine, metadata: tuple[MetaData, ...]) -> None:
+def _create_tables(engine: Engine, metadata: tuple[MetaData, ...], new_layout: int) -> None:
     try:
         with engine.begin() as connection:
-            for tables in metadata:
-                tables.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA:d}")
+            create_tables(connection, metadata)
+            if not connection.exec_driver_sql("PRAGMA user_version").scalar():
+                connection.exec_driver_sql(f"PRAGMA user_version = {new_layout:d}")
     except BaseException:
         engine.dispose()
         raise

@@ -14,9 +14,6 @@ from shared.record.limits import FRAME_BYTES_MAX
 from shared.record.record import Record
 from shared.record.run import Run
 
-SCHEMA: Final = 1
-"""Number of the table layout; a database with another number is refused with advice."""
-
 QUARANTINE_FRAMES_MAX: Final = 200
 QUARANTINE_BYTES_MAX: Final = 16 * 1024 * 1024
 

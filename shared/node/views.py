@@ -25,10 +25,11 @@ from sqlalchemy import (
 )
 
 from shared.domain.projection import Fact, subject_of
-from shared.domain.tables import VIEWS, Projection
+from shared.domain.tables import FOLDS, VIEWS, Projection
 from shared.errors import InvalidError, StorageError
 from shared.log.database import Database, insert_new
 from shared.log.log import Log
+from shared.log.schema import digest_of
 from shared.log.tables import aside, record
 from shared.node.clock import Clock
 from shared.record.record import Record
@@ -53,6 +54,8 @@ _LOG_PLACE: Final = "log"
 """The arrival up to which records are folded."""
 _TRUST_PLACE: Final = "trust"
 """``Log.revised`` at which they were."""
+_MADE_PLACE: Final = "made"
+"""What the tables and folds were that made the views."""
 
 # Which records speak about which subject; with the projection, since an answer may name a notice.
 _member = Table(
@@ -65,6 +68,27 @@ _member = Table(
 )
 
 logger = structlog.get_logger(__name__)
+
+
+def create_views(connection: Connection) -> None:
+    """Create the view tables; those of another version go first, and are folded anew.
+
+    Nothing is lost with them, so they need no migration, neither forward nor back.
+    """
+    # This table is there for good as it is: else nobody could read what it says.
+    _bookmark.create(connection, checkfirst=True)
+    made = _made_now()
+    if _place(connection, _MADE_PLACE) == made:
+        return
+    for tables in (VIEWS, BOOKMARKS):
+        tables.drop_all(connection)
+        tables.create_all(connection)
+    _save_place(connection, _MADE_PLACE, made)
+
+
+def _made_now() -> int:
+    """Return the number of this version's view tables and folds."""
+    return int(digest_of(VIEWS, BOOKMARKS)[:12], 16) + FOLDS
 
 
 class Views:
@@ -138,8 +162,9 @@ class Views:
         return total
 
     def _clear(self, connection: Connection, revised: int) -> None:
-        for table in (*VIEWS.sorted_tables, *BOOKMARKS.sorted_tables):
+        for table in (*VIEWS.sorted_tables, _member):
             connection.execute(delete(table))
+        connection.execute(delete(_bookmark).where(_bookmark.c.name != _MADE_PLACE))
         _save_place(connection, _TRUST_PLACE, revised)
 
     def _begin_anew_if_revised(self, connection: Connection, revised: int) -> None:

@@ -207,24 +207,3 @@ async def test_what_a_fork_cuts_is_found_no_longer(tmp_path: Path) -> None:
     assert await found_with(*small.records, first, branch) == ["停水", "停电"]
     assert await found_with(twin) == ["停水"]
     await box.database.close()
-
-
-def forget_search(conn: Connection) -> None:
-    """Make the database one of a version that had no search yet."""
-    for name in ("notice_words", "notice_words_number", "notice_words_index"):
-        conn.execute(text(f"DROP TABLE {name}"))
-
-
-async def test_an_older_database_is_indexed_when_it_is_opened(tmp_path: Path) -> None:
-    """What it had folded before is found, and a rebuild changes nothing in that."""
-    box = Box(tmp_path / "log.db")
-    await box.log.open()
-    await box.deliver(world(), ["-"])
-    before = await box.views.query(indexed)
-    assert before
-    await box.views.query(forget_search)
-    await box.restart()
-    assert await box.views.query(indexed) == await box.views.query(written) == before
-    await box.views.rebuild()
-    assert await box.views.query(indexed) == await box.views.query(written) == before
-    await box.database.close()

@@ -24,7 +24,6 @@ from sqlalchemy import (
     event,
     false,
     func,
-    insert,
     literal,
     literal_column,
     select,
@@ -34,17 +33,6 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from shared.domain.notices.words import Phrase, Query, index_terms
 from shared.domain.tables import VIEWS
-
-NOTICE_WORDS: Final = Table(
-    "notice_words",
-    VIEWS,
-    Column("subject", LargeBinary(32), primary_key=True),
-    Column("words", Text, nullable=False),
-)
-"""Terms of title and text of what is not withdrawn."""
-
-FILL_ROWS: Final = 500
-"""Notices of an older database that are indexed at a time."""
 
 # Its numbers depend on arrival: so they stand outside of the view tables, and no row shows them.
 # An INTEGER PRIMARY KEY, because VACUUM may change a rowid that is not declared.
@@ -73,17 +61,25 @@ CREATE TRIGGER notice_words_out AFTER DELETE ON notice_words BEGIN
 END
 """
 
-_index = table("notice_words_index", column("rowid"), column("notice_words_index"))
-_TERMS: Final[ColumnElement[str]] = literal_column(
-    "array_to_tsvector(string_to_array(notice_words.words, ' '))"
-)
 _INDEX_TERMS: Final = """
 CREATE INDEX notice_words_terms
   ON notice_words USING gin (array_to_tsvector(string_to_array(words, ' ')))
 """
 
+NOTICE_WORDS: Final = Table(
+    "notice_words",
+    VIEWS,
+    Column("subject", LargeBinary(32), primary_key=True),
+    Column("words", Text, nullable=False),
+    info={"sqlite": (_NUMBERS, _INDEX, _TAKE_IN, _TAKE_OUT), "postgresql": (_INDEX_TERMS,)},
+)
+"""Terms of title and text of what is not withdrawn; its ``info`` is the SQL of the index."""
+
+_index = table("notice_words_index", column("rowid"), column("notice_words_index"))
+_TERMS: Final[ColumnElement[str]] = literal_column(
+    "array_to_tsvector(string_to_array(notice_words.words, ' '))"
+)
 _number = table("notice_words_number", column("id"), column("subject", LargeBinary))
-_notice = table("notice", column("subject"), column("title"), column("text"), column("state"))
 
 
 def words_row(subject: bytes, title: str, text: str) -> dict[str, object]:
@@ -129,15 +125,14 @@ def _written(phrase: Phrase) -> str:
 def _create_index(
     _views: MetaData, connection: Connection, *, tables: list[Table], **_: Any
 ) -> None:
-    """Create the index, and fill it with what an older database has folded already."""
-    if NOTICE_WORDS not in tables:
-        return
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(_INDEX_TERMS)
-        return
-    for statement in (_NUMBERS, _INDEX, _TAKE_IN, _TAKE_OUT):
-        connection.exec_driver_sql(statement)
-    query = select(_notice.c.subject, _notice.c.title, _notice.c.text)
-    held = connection.execute(query.where(_notice.c.state != "withdrawn"))
-    for rows in held.partitions(FILL_ROWS):
-        connection.execute(insert(NOTICE_WORDS), [words_row(*row) for row in rows])
+    if NOTICE_WORDS in tables:
+        for statement in NOTICE_WORDS.info[connection.dialect.name]:
+            connection.exec_driver_sql(statement)
+
+
+@event.listens_for(VIEWS, "after_drop")
+def _drop_index(_views: MetaData, connection: Connection, *, tables: list[Table], **_: Any) -> None:
+    """Drop what does not go with the table: triggers and a GIN index do."""
+    if NOTICE_WORDS in tables and connection.dialect.name == "sqlite":
+        for name in ("notice_words_index", "notice_words_number"):
+            connection.exec_driver_sql(f"DROP TABLE {name}")

@@ -9,7 +9,6 @@ from shared.domain.notices import view
 from shared.domain.notices.kinds import Withdrawn
 from shared.domain.notices.search import NOTICE_WORDS
 from shared.domain.notices.words import Phrase, index_terms, query_of
-from shared.domain.tables import VIEWS
 from tests.contracts.test_search import SqlSearch
 from tests.unit.domain.facts import TOWN, corrected, fact, published, rid
 
@@ -94,15 +93,3 @@ def test_numbers_of_the_index_survive_a_vacuum() -> None:
     assert search.find("第7号") == [(7000, rid("n7"))]
     assert search.find("第8号") == []
     assert len(search.conn.execute(select(NOTICE_WORDS)).all()) == 4
-
-
-def test_an_older_database_is_indexed_without_what_is_withdrawn() -> None:
-    """As the fold would have done it."""
-    search = SqlSearch()
-    search.put("n", 1, "停水", "明天")
-    search.put("w", 2, "停电")
-    search.withdraw("w")
-    for name in ("notice_words", "notice_words_number", "notice_words_index"):
-        search.conn.exec_driver_sql(f"DROP TABLE {name}")
-    VIEWS.create_all(search.conn)
-    assert search.find("停") == search.find("明天") == [(1000, rid("n"))]

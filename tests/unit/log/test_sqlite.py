@@ -12,8 +12,8 @@ from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, ins
 from sqlalchemy.exc import IntegrityError
 
 from shared.errors import StorageError
+from shared.log.schema import LAYOUT
 from shared.log.sqlite import SqliteDatabase
-from shared.log.store import SCHEMA
 
 TABLES = MetaData()
 words = Table(
@@ -169,7 +169,7 @@ def test_missing_folder_is_said(tmp_path: Path) -> None:
         SqliteDatabase.open(tmp_path / "nowhere" / "node.sqlite", TABLES)
 
 
-@pytest.mark.parametrize("version", [SCHEMA + 1, 0])
+@pytest.mark.parametrize("version", [LAYOUT + 1, 0])
 def test_foreign_layout_is_refused(path: Path, version: int) -> None:
     """A file of another version, or of another program, is refused with advice and unchanged."""
     other = sqlite3.connect(path)
