@@ -10,8 +10,8 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -92,15 +92,28 @@ def fail(error: BaseException) -> None:
     raise typer.Exit(1) from None
 
 
-async def perform(home: Home, act: str, **given: Any) -> Any:
-    """Do one act of ``shared.app.acts`` on the node in ``home``, serving or not."""
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar on a terminal; yields what it is told: what is done, how far, of how much."""
     with Progress(
         console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
     ) as bar:
-        task = bar.add_task(act, total=None, visible=False)
+        task = bar.add_task("", total=None, visible=False)
+
+        def progress(what: str, done: int, total: int) -> None:
+            bar.update(
+                task, description=what, completed=done, total=total or None, visible=True
+            )  # fmt: skip
+
+        yield progress
+
+
+async def perform(home: Home, act: str, **given: Any) -> Any:
+    """Do one act of ``shared.app.acts`` on the node in ``home``, serving or not."""
+    with progress_bar() as bar:
 
         def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total or None, visible=True)
+            bar(act, done, total)
 
         home.identity()
         if home.control_file.exists():

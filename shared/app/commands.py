@@ -25,6 +25,7 @@ from shared.app.cli import (
     write_file,
 )
 from shared.app.membership import join as join_district
+from shared.app.moving_command import add_moving
 from shared.app.notify import READY, STOPPING, notify
 from shared.app.people import set_account
 from shared.domain.notices.rules import read_notice
@@ -51,6 +52,7 @@ def common(level: Level, surface: Callable[[], Surface] | None = None) -> typer.
     _add_notices(app)
     _add_looking(app)
     _add_keeping(app)
+    add_moving(app)
     _add_people(app)
     return app
 

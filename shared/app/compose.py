@@ -24,6 +24,7 @@ from shared.errors import InvalidError, RefusedError, StorageError, UnavailableE
 from shared.link.carrier import Carrier
 from shared.log.database import Database
 from shared.log.log import Log
+from shared.log.schema import LAYOUT
 from shared.log.sql import SqlStore
 from shared.log.sqlite import SqliteDatabase
 from shared.log.tables import LOG_TABLES
@@ -70,24 +71,43 @@ async def open_database(home: Home, settings: Settings | None = None) -> Databas
 
 
 async def _open_database(home: Home, settings: Settings) -> Database:
-    if not settings.database_url:
-        if home.elsewhere_file.exists():  # an empty log.db would make the node doubt itself
-            raise StorageError(
-                "This node keeps its log in PostgreSQL, and database_url is not set.",
-                advice=f"Set it in {home.settings_file}; if it shall begin anew without that "
-                f"database, remove {home.elsewhere_file}.",
-            )
-        return SqliteDatabase.open(home.database_file, *KEPT)
+    url, password_file = settings.database_url, settings.database_password_file
+    if not url and home.elsewhere_file.exists():  # an empty log.db would make it doubt itself
+        raise StorageError(
+            "This node keeps its log in PostgreSQL, and database_url is not set.",
+            advice=f"Set it in {home.settings_file}; if it shall begin anew without that "
+            f"database, remove {home.elsewhere_file}.",
+        )
+    database = await open_place(home, url, password_file)
+    if url:
+        home.say_elsewhere()
+    return database
+
+
+async def open_place(
+    home: Home, url: str, password_file: str = "", layouts: Sequence[int] = (LAYOUT,)
+) -> Database:
+    """Open a place where the log of ``home`` lies or shall lie, whatever its settings say.
+
+    Args:
+        home: Whose.
+        url: Of a PostgreSQL database; empty for ``log.db`` in the home.
+        password_file: Holds its password; may be empty.
+        layouts: What is taken; the first is given to an empty one.
+
+    Raises:
+        UnavailableError: another process holds it.
+        StorageError: it cannot be used.
+    """
+    if not url:
+        return SqliteDatabase.open(home.database_file, *KEPT, layouts=layouts)
     # Here, because only who uses it shall need its driver, and a village has little memory.
     from shared.log.postgresql import PostgresqlDatabase  # noqa: PLC0415
 
-    file = settings.database_password_file
-    database = await PostgresqlDatabase.open(
-        settings.database_url, *KEPT,
-        owner=home.keys().signing.public.raw.hex(), password_file=Path(file) if file else None,
+    return await PostgresqlDatabase.open(
+        url, *KEPT, owner=home.keys().signing.public.raw.hex(), layouts=layouts,
+        password_file=Path(password_file) if password_file else None,
     )  # fmt: skip
-    home.write(home.elsewhere_file.name, b"Log and views lie where database_url says.\n")
-    return database
 
 
 def surroundings(home: Home, settings: Settings) -> Surroundings:

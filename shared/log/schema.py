@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
 )
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -72,13 +73,28 @@ def check_layout(number: int, layouts: Collection[int], advice: str) -> None:
     if number == MOVED:
         raise StorageError(
             "The log was moved from this database to another one.",
-            advice="Set database_url as migrate-store has said, or run it again.",
+            advice="Set database_url as migrate-store has said, or run it again if it was ended; "
+            "to move a log in here, empty it first.",
         )
     raise StorageError(
         f"The database was made by another version or program: its layout is {number}, "
         f"this version uses {LAYOUT}.",
         advice=advice,
     )
+
+
+def layout_of(connection: Connection) -> int:
+    """Return the number that stands in an opened database."""
+    is_file = connection.dialect.name == "sqlite"
+    query = "PRAGMA user_version" if is_file else "SELECT layout FROM sanji"
+    return int(connection.execute(text(query)).scalar_one())
+
+
+def set_layout(connection: Connection, number: int) -> None:
+    """Let another number stand in an opened database."""
+    is_file = connection.dialect.name == "sqlite"
+    change = "PRAGMA user_version =" if is_file else "UPDATE sanji SET layout ="
+    connection.execute(text(f"{change} {number:d}"))
 
 
 def create_tables(connection: Connection, metadata: Iterable[MetaData]) -> None:

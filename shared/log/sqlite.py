@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from shared.errors import StorageError
 from shared.log.database import Worker
-from shared.log.schema import LAYOUT, check_layout, create_tables
+from shared.log.schema import LAYOUT, check_layout, create_tables, layout_of, set_layout
 
 T = TypeVar("T")
 
@@ -180,8 +180,8 @@ def _create_tables(engine: Engine, metadata: tuple[MetaData, ...], new_layout: i
     try:
         with engine.begin() as connection:
             create_tables(connection, metadata)
-            if not connection.exec_driver_sql("PRAGMA user_version").scalar():
-                connection.exec_driver_sql(f"PRAGMA user_version = {new_layout:d}")
+            if not layout_of(connection):
+                set_layout(connection, new_layout)
     except BaseException:
         engine.dispose()
         raise

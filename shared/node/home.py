@@ -4,6 +4,7 @@
 * ``identity.json``: who this node is and where its ancestors are; no secrets
 * ``signing.key``, ``sealing.key``: PEM, 0600, under a passphrase if one is set
 * ``log.db``: the record log and the views (SQLite), unless ``database_url`` names PostgreSQL
+* ``log.db.moved``: what ``log.db`` was when its log was moved; no node opens it
 * ``log.elsewhere``: says that they lie in PostgreSQL, for whoever forgets the setting
 * ``marker.json``: epoch, own records and machine, to notice a restore or a copy
 * ``lock``, ``control.sock``: one writing process at a time, and how to reach it
@@ -203,6 +204,16 @@ class Home:
         temporary = self.path / "marker.json.new"
         temporary.write_text(json.dumps(asdict(marker)), "utf-8")
         temporary.replace(self.path / "marker.json")
+
+    def say_elsewhere(self) -> None:
+        """Note that log and views lie in another database, for whoever forgets the setting."""
+        self.write(self.elsewhere_file.name, b"Log and views lie where database_url says.\n")
+
+    def retire_database(self) -> Path:
+        """Put ``log.db``, whose log was moved, aside; returns its new name."""
+        names = (f"{self.database_file.name}.moved{number}" for number in ("", *range(2, 1000)))
+        kept = next(one for one in map(self.path.joinpath, names) if not one.exists())
+        return self.database_file.rename(kept)
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file for the owner only, whole or not at all, flushed."""
