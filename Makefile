@@ -10,6 +10,8 @@ PACKAGES := shared broker district town village demo bench
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 
+CARRIER ?= ws
+STORE ?= sqlite
 SEED ?= 1
 COUNT ?= 100
 ARGS ?=
@@ -32,7 +34,7 @@ demo-reset: $(INSTALLED) #+ throws the demo's district away
 	@$(PYTHON) -m demo.play --reset
 
 story: $(INSTALLED) compile ## a whole district on this machine: one voice goes up, one answer comes down
-	@$(PYTHON) -m demo.story $(ARGS)
+	@$(PYTHON) -m demo.story --carrier $(CARRIER) --store $(STORE) $(ARGS)
 
 trace: $(INSTALLED) compile ## one record's journey, step by step: bytes, file:line, size, time
 	@$(PYTHON) -m demo.trace $(ARGS)

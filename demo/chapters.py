@@ -256,8 +256,19 @@ async def all_are_equal(plot: Plot) -> None:
     plot.counted["duplicates_offered"] = sum(
         status["counters"]["duplicates_offered"] for status in statuses.values()
     )
+    by = plot.stage.parts.carrier.by
+    others = [one.label for one in plot.stage.district.everybody[1:]
+              if _uplink(statuses[one.code], one)["by"] != by]  # fmt: skip
+    if others:
+        raise StoryError(f"the links of {', '.join(others[:5])} do not go by {by}.")
     records = sum(status["records"] for status in statuses.values())
     plot.say(f"{len(statuses)} nodes hold {records:,} records; every head agrees.")
+    plot.say(f"All {len(statuses) - 1} links go by {by}.")
+
+
+def _uplink(status: dict[str, Any], division: Division) -> dict[str, Any]:
+    """Return what a node says of its link to its parent."""
+    return next(link for link in status["links"] if link["peer"] == division.parent)
 
 
 async def _all(*works: Any) -> None:

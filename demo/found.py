@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from demo.district import District, Division, district_of
+from demo.servers.rabbitmq import VHOST
 from demo.trace import act, until
 from shared.app.brokers import write_definitions
 from shared.app.compose import serving
@@ -30,7 +31,6 @@ from shared.record.feed import Level, is_above
 DEFINITIONS: Final = "broker-definitions.json"
 PASSWORDS: Final = "passwords"
 PASSWORD_FILE: Final = "broker_password"  # noqa: S105 - a name
-VHOST: Final = "sanji"
 FAILED: Final = 1
 FILE_BYTES_MAX: Final = 1024 * 1024
 
@@ -108,7 +108,7 @@ async def found(plans: Sequence[Planned], homes: Path, broker: Path) -> int:
     if not new:
         return 0
     for one in new:
-        _write_settings(made[one.division.code], one.settings)
+        write_settings(made[one.division.code], one.settings)
     async with AsyncExitStack() as stack:
         nodes = {
             one.division.code: await _join(stack, one, made, is_new=one in new) for one in plans
@@ -156,7 +156,8 @@ async def _knows_where(node: Node, one: Planned, plans: Sequence[Planned]) -> No
         await until(node, lambda: node.log.roster.addresses_of(above.division.code) == told)
 
 
-def _write_settings(home: Home, settings: dict[str, Any]) -> None:
+def write_settings(home: Home, settings: Mapping[str, Any]) -> None:
+    """Make a home, if need be, and write what its ``node.toml`` says."""
     home.prepare()
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
     home.write(home.settings_file.name, "".join(lines).encode())

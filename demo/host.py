@@ -18,13 +18,16 @@ from random import Random
 from typing import Any, Final
 
 from broker.cable import Cable
+from broker.rabbitmq.login import SCHEMES as BROKER_SCHEMES
+from broker.router import SchemeRouter
 from demo.frames import Carried
 from district.pages import Office
 from shared.app.acts import ACTS
-from shared.app.compose import serving
+from shared.app.compose import Wrap, serving
 from shared.app.membership import init_district, join
 from shared.domain.notices.kinds import PUBLISHED
 from shared.errors import InvalidError, NotFoundError, SanjiError
+from shared.link.carrier import Carrier
 from shared.node.author import Draft
 from shared.node.home import Home
 from shared.node.node import Node
@@ -195,7 +198,8 @@ class _Host:
         try:
             settings = load_settings(home.settings_file, **given)
             surface = SURFACES[home.identity().level]()
-            async with serving(home, settings, wrap=cable.carrier, surface=surface) as node:
+            wrap = by_broker(cable) if settings.broker_password_file else cable.carrier
+            async with serving(home, settings, wrap=wrap, surface=surface) as node:
                 await _addressed(node)
                 ready.set_result(node)
                 await stopping.wait()
@@ -262,6 +266,18 @@ class _Host:
         if hosted is None or hosted.node is None:
             raise NotFoundError(f"{code} does not serve here.")
         return hosted.node
+
+
+def by_broker(cable: Cable) -> Wrap:
+    """Return how a node dials where there is a broker: through it only, and by its cable.
+
+    Else its links would come back by WebSocket when the broker falls, and nobody would see it.
+    """
+
+    def wrap(carrier: Carrier) -> Carrier:
+        return cable.carrier(SchemeRouter(dict.fromkeys(BROKER_SCHEMES, carrier), {}))
+
+    return wrap
 
 
 def first_of(error: Exception) -> Exception:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from demo.district import District, Division
+from demo.found import write_settings
+from demo.parts import Parts
 from demo.supervisor import HostProcess, Supervisor, free_ports
 from shared.app.control import ask
 from shared.errors import InvalidError, SanjiError
@@ -49,6 +51,8 @@ HERE: Final[dict[str, Any]] = {
     "tls_ca": "",
 }
 """Given in full, so that nobody's environment moves the story to another interface."""
+NO_PARTS: Final = Parts()
+"""WebSocket between the nodes, a file under each."""
 
 
 class StoryError(SanjiError):
@@ -61,6 +65,7 @@ class Stage:
     Attributes:
         district: The divisions.
         folder: Where everything is written.
+        parts: What the nodes stand on.
         supervisor: The processes.
     """
 
@@ -70,6 +75,7 @@ class Stage:
         folder: Path,
         ports: Sequence[int] | None = None,
         pace: Mapping[str, Any] = PACE,
+        parts: Parts = NO_PARTS,
     ) -> None:
         """Prepare ``folder``; nothing runs yet.
 
@@ -78,6 +84,7 @@ class Stage:
             folder: Where everything is written.
             ports: One a node, where they are known from before; else free ones are looked for.
             pace: Settings of all nodes.
+            parts: What they stand on besides.
 
         Raises:
             InvalidError: the folder's name is too long for the control sockets.
@@ -85,6 +92,7 @@ class Stage:
         """
         self.district = district
         self.folder = folder
+        self.parts = parts
         self._pace = pace
         longest = max(division.code for division in district.everybody)
         if len(bytes(self.home(longest).control_file)) > SOCKET_PATH_BYTES_MAX:
@@ -92,6 +100,9 @@ class Stage:
         ports = ports or free_ports(len(district.everybody))
         self.ports = dict(zip((d.code for d in district.everybody), ports, strict=True))
         (folder / "logs").mkdir(exist_ok=True)
+        for division in district.everybody:
+            if settings := parts.settings(division):
+                write_settings(self.home(division.code), settings)
         self._given = folder / "given.jsonl"
         self._given.touch()
         self.supervisor = Supervisor(folder / "logs")

@@ -3,8 +3,12 @@
 It reads three variables of the environment: ``STORY_NOTICE``, a text or Markdown file that becomes
 the district's notice; ``STORY_DIVISIONS``, a CSV with another district; ``STORY_DIR``, where it
 writes (``build/story``; wiped at the start). ``SANJI_PORT_BASE`` says where to look for ports.
+
+``--carrier rabbitmq`` lets all links go through a private broker, ``--store postgresql`` lets the
+district's log lie in a private database; both are there for the story only.
 """
 
+import argparse
 import asyncio
 import fcntl
 import json
@@ -23,11 +27,12 @@ from rich.table import Table
 
 from demo import figures
 from demo.chapters import CHAPTERS
-from demo.district import BUILT_IN, District, read_district
+from demo.district import BUILT_IN, read_district
 from demo.host import first_of
-from demo.plot import RURAL, Cast, Plot, cast_for
+from demo.parts import CarrierName, StoreName, add_option, private_parts
+from demo.plot import RURAL, Plot, cast_for
 from demo.stage import Stage, StoryError
-from demo.supervisor import on_terminate
+from demo.supervisor import on_terminate, terminate_as_interrupt
 from shared.domain.notices.rules import read_notice
 from shared.errors import InvalidError, RefusedError, SanjiError
 
@@ -47,19 +52,31 @@ INTERRUPTED: Final = 130
 def main() -> int:
     """Tell the story; returns the exit code."""
     console = Console(highlight=False, soft_wrap=True)
+    terminate_as_interrupt()
     try:
-        if sys.argv[1:]:
-            raise InvalidError("the story takes no arguments.", advice=VARIABLES)
+        options = _options().parse_args()
+        carrier, store = CarrierName(options.carrier), StoreName(options.store)
         notice = chosen_notice(os.environ.get("STORY_NOTICE", ""))
         district = read_district(Path(os.environ.get("STORY_DIVISIONS") or BUILT_IN))
         cast = cast_for(district)
-        with prepared(Path(os.environ.get("STORY_DIR") or DEFAULT_FOLDER)) as folder:
-            asyncio.run(tell(district, cast, folder, notice, console))
+        with (
+            prepared(Path(os.environ.get("STORY_DIR") or DEFAULT_FOLDER)) as folder,
+            private_parts(district, folder, carrier, store) as parts,
+        ):
+            plot = Plot(Stage(district, folder, parts=parts), cast, console, notice)
+            asyncio.run(tell(plot))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _fail("interrupted.", INTERRUPTED)
     except SanjiError as error:
         return _fail(str(error), FAILED)
     return 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("story", epilog=VARIABLES)
+    add_option(parser, "--carrier", CarrierName)
+    add_option(parser, "--store", StoreName)
+    return parser
 
 
 def _fail(why: str, code: int) -> int:
@@ -130,9 +147,7 @@ def _hold(held: TextIO, folder: Path) -> None:
         ) from None
 
 
-async def tell(
-    district: District, cast: Cast, folder: Path, notice: tuple[str, str], console: Console
-) -> None:
+async def tell(plot: Plot) -> None:
     """Tell the story and check it.
 
     Raises:
@@ -142,7 +157,6 @@ async def tell(
     task = asyncio.current_task()
     if task is not None:
         on_terminate(task)
-    plot = Plot(Stage(district, folder), cast, console, notice)
     try:
         async with asyncio.timeout(STORY_SECONDS_MAX):
             await _chapters(plot, started)
@@ -153,7 +167,7 @@ async def tell(
     finally:
         forced = await plot.stage.supervisor.stop()
     if forced:
-        raise StoryError(f"{', '.join(forced)} did not end well; see {folder / 'logs'}.")
+        raise StoryError(f"{', '.join(forced)} did not end well; see {plot.stage.folder / 'logs'}.")
     await _check(plot, started)
 
 

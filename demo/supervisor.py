@@ -197,6 +197,11 @@ class Supervisor:
         return [p.name for p, good in zip(processes, ended, strict=True) if not good]
 
 
+def terminate_as_interrupt() -> None:
+    """Let SIGTERM end as Ctrl-C does what runs before there is a loop: servers that start."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def on_terminate(task: asyncio.Task[Any]) -> None:
     """Let SIGTERM end ``task`` as Ctrl-C does: by cancelling, so that all is stopped in order."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -13,29 +13,35 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from demo.servers import postgresql as postgresql_program
+from demo.servers import rabbitmq as rabbitmq_program
 from shared.domain.tables import VIEWS
 from shared.record.feed import Level
 from tests.support import postgresql
-from tests.support.rabbit import HAS_RABBITMQ, RabbitServer, definitions_for
+from tests.support.rabbit import RabbitServer, definitions_for
 
 settings.register_profile("sanji", deadline=None)
 settings.load_profile("sanji")
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[postgresql.Server]:
+def postgresql_server() -> Iterator[postgresql_program.Server]:
     """A server that runs until the session ends; it does not flush, and nobody pulls its plug."""
-    if not postgresql.is_installed():
-        if os.environ.get("SANJI_SERVICES") == "require":
-            pytest.fail(postgresql.MISSING)
-        pytest.skip(postgresql.MISSING)
-    server = postgresql.Server()
+    _need(postgresql_program.is_installed(), postgresql_program.MISSING)
+    server = postgresql_program.Server(postgresql.PASSWORD)
     yield server
     server.remove()
 
 
+def _need(is_there: bool, missing: str) -> None:
+    if not is_there and os.environ.get("SANJI_SERVICES") == "require":
+        pytest.fail(missing)
+    if not is_there:
+        pytest.skip(missing)
+
+
 @pytest.fixture
-def postgresql_url(postgresql_server: postgresql.Server) -> str:
+def postgresql_url(postgresql_server: postgresql_program.Server) -> str:
     """A new, empty database."""
     return postgresql_server.new_database()
 
@@ -59,10 +65,7 @@ BROKER_SERVES = {
 @pytest.fixture(scope="session")
 def rabbit() -> Iterator[RabbitServer]:
     """A private broker for all tests of this process; who kills it starts it again."""
-    if not HAS_RABBITMQ:
-        if os.environ.get("SANJI_SERVICES") == "require":
-            pytest.fail("RabbitMQ is missing: apt-get install rabbitmq-server")
-        pytest.skip("needs RabbitMQ: apt-get install rabbitmq-server")
+    _need(rabbitmq_program.is_installed(), rabbitmq_program.MISSING)
     folder = Path(tempfile.mkdtemp(prefix="sanji-rabbit-"))
     server = RabbitServer(folder, definitions_for(BROKER_SERVES))
     try:

@@ -3,10 +3,11 @@
     python tests/acceptance/audit.py DIR
 
 It reads the nodes' databases, believes nothing and shares no line with the program: it imports the
-standard library, cbor2 and python-cwt. So it is the protocol written down a second time; numbers
-in parentheses are the protocol's sections. DIR holds
+standard library, cbor2, python-cwt and, for a database on a server, asyncpg. So it is the protocol
+written down a second time; numbers in parentheses are the protocol's sections. DIR holds
 
 - ``nodes/<code>/log.db``: the log of each node, SQLite; it is only read;
+- ``databases.json``, perhaps: ``{code: URL}`` of the nodes whose log lies in PostgreSQL instead;
 - ``given.jsonl``: ``{"rid": hex, "node": code}`` for each record that a caller was told is
   accepted, written outside the nodes: whatever stands there must be found at every holder;
 - ``story.json``: the figures that the story claims.
@@ -14,8 +15,10 @@ in parentheses are the protocol's sections. DIR holds
 Exit code 0: all agrees. 1: problems, listed. 2: DIR cannot be audited at all.
 """
 
+import asyncio
 import functools
 import hashlib
+import importlib
 import json
 import re
 import sqlite3
@@ -38,13 +41,16 @@ NOTICE, FILED, ANSWERED = "notice.published.v1", "feedback.filed.v1", "case.answ
 CODE = re.compile(r"[0-9]{2,32}")
 KIND = re.compile(r"[a-z]+(\.[a-z_]+)+\.v[1-9][0-9]*")
 FIELDS = (int, str, bytes, str, str, int, bytes, int, str, int, bytes, list, dict)
-SELECT_FEEDS = "SELECT author, epoch, lane, audience, id, key, count, rid, stopped FROM feed"
-SELECT_RECORDS = "SELECT feed_id, seq, rid, header_cose, salt, body, rid8 FROM record"
-SELECT_ASIDE = "SELECT feed_id, seq, rid, header_cose, salt, body FROM aside"
+SELECTS = (
+    "SELECT author, epoch, lane, audience, id, key, count, rid, stopped FROM feed",
+    "SELECT feed_id, seq, rid, header_cose, salt, body, rid8 FROM record",
+    "SELECT feed_id, seq, rid, header_cose, salt, body FROM aside",
+)
 COUNTERS = ("in_flight_at_kill", "duplicates_offered", "tampered_refused", "backlog_while_cut")
 """Counted by the running nodes: no log tells them, but at 0 the story has not tried its faults."""
 PROBLEMS_SHOWN = 20
 Json = dict[str, Any]
+Rows = list[tuple[Any, ...]]
 
 
 class FaultError(ValueError):
@@ -191,6 +197,26 @@ def is_signed(cose: bytes, key: Any) -> bool:
     return True
 
 
+def rows_of_file(database: Path) -> list[Rows]:
+    """Return the rows of the three tables, from one moment of a SQLite file."""
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as file:
+        file.execute("BEGIN")
+        return [file.execute(select).fetchall() for select in SELECTS]
+
+
+async def rows_of_server(url: str) -> list[Rows]:
+    """Return the same from a PostgreSQL server."""
+    asyncpg: Any = importlib.import_module("asyncpg")  # who audits files only needs no driver
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            return [[tuple(row) for row in await connection.fetch(one)] for one in SELECTS]
+    except asyncpg.PostgresError as error:
+        raise ValueError(error) from error  # no log to audit, as a file that is none
+    finally:
+        await connection.close()
+
+
 class Certificate(NamedTuple):
     """A division's key, as the record ``rid`` vouches for it (4.1, 4.2)."""
 
@@ -231,18 +257,15 @@ class Log:
         by_seq = self.trunk.get(feed)
         return (max(by_seq) + 1, by_seq[max(by_seq)].rid) if by_seq else (0, b"")
 
-    def read(self, database: Path) -> None:
-        """Take in the database and judge all that needs no other node."""
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as file:
-            file.execute("BEGIN")
-            states = file.execute(SELECT_FEEDS).fetchall()
-            feeds = {row[4]: Feed(*row[:4]) for row in states}
-            for row in file.execute(SELECT_RECORDS):
-                if record := self._take(feeds[row[0]], *row[1:]):
-                    first = self.trunk[record.feed].setdefault(record.seq, record)
-                    self.expect(first == record, record, "two records have this number (3.2)")
-            for row in file.execute(SELECT_ASIDE):
-                self._take(feeds[row[0]], *row[1:])
+    def read(self, states: Rows, records: Rows, aside: Rows) -> None:
+        """Take in the rows of the three tables and judge all that needs no other node."""
+        feeds = {row[4]: Feed(*row[:4]) for row in states}
+        for row in records:
+            if record := self._take(feeds[row[0]], *row[1:]):
+                first = self.trunk[record.feed].setdefault(record.seq, record)
+                self.expect(first == record, record, "two records have this number (3.2)")
+        for row in aside:
+            self._take(feeds[row[0]], *row[1:])
         self._learn()
         for record in self.records.values():
             self._judge(record)
@@ -442,11 +465,16 @@ def main(folder: Path) -> int:
         story: Json = dict(json.loads((folder / "story.json").read_text("utf-8")))
         told = map(json.loads, (folder / "given.jsonl").read_text("utf-8").splitlines())
         given = sorted({(bytes.fromhex(one["rid"]), str(one["node"])) for one in told})
-        paths = {path.parent.name: path for path in sorted(folder.glob("nodes/*/log.db"))}
+        servers = folder / "databases.json"
+        urls: dict[str, str] = json.loads(servers.read_text("utf-8")) if servers.exists() else {}
+        paths = {path.parent.name: path for path in folder.glob("nodes/*/log.db")}
         require(paths, "there is no nodes/*/log.db")
-        logs = {code: Log(code, problems) for code in paths}
+        both = sorted(paths.keys() & urls.keys())
+        require(not both, f"{both} have a log.db and a database")
+        logs = {code: Log(code, problems) for code in sorted((*paths, *urls))}
         for code, log in logs.items():
-            log.read(paths[code])
+            url = urls.get(code)
+            log.read(*(asyncio.run(rows_of_server(url)) if url else rows_of_file(paths[code])))
     except (OSError, ValueError, KeyError, TypeError, sqlite3.Error) as error:
         sys.stderr.write(f"audit: {folder} cannot be audited: {type(error).__name__}: {error}\n")
         return 2

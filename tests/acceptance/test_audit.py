@@ -18,8 +18,11 @@ from typing import Any
 import cbor2
 import pytest
 
+from demo.servers.postgresql import Server
+from shared.log.sql import SqlStore
 from shared.log.sql_write import rid8_of
 from shared.log.store import Batch
+from shared.log.tables import LOG_TABLES
 from shared.record.body import body_hash, encode_body
 from shared.record.envelope import RECORD_AAD, rid_of
 from shared.record.feed import ROOT_EPOCH, UPWARD, Feed, Level, is_holder
@@ -29,6 +32,7 @@ from shared.record.run import Run
 from shared.trust.invitation import proof_message
 from shared.trust.keys import SigningKey
 from shared.trust.kinds import CERTIFIED, FOUNDED, OPENED
+from tests.support.postgresql import open_database
 from tests.support.records import START_MS, key_of
 from tests.support.stores import open_sql
 
@@ -170,15 +174,7 @@ async def write(world: World, folder: Path) -> None:
     """Write what the story leaves behind; of the custody of EAST the district lacks the last."""
     for code in CODES:
         (folder / "nodes" / code).mkdir(parents=True)
-        store = open_sql(folder / "nodes" / code / "log.db")
-        batch = Batch(START_MS)
-        for feed, said in world.feeds.items():
-            behind = code == DISTRICT and (feed.author, feed.lane) == (EAST, "custody")
-            records = tuple(record for _, record in said[: -1 if behind else None])
-            if is_holder(feed, code):
-                batch.runs.append(Run(feed, said[0][0], records))
-        await store.commit(batch)
-        await store.close()
+        await hold(open_sql(folder / "nodes" / code / "log.db"), world, code)
     given = [
         {"rid": record.rid.hex(), "node": feed.author}
         for feed, said in world.feeds.items()
@@ -188,6 +184,18 @@ async def write(world: World, folder: Path) -> None:
     lines = "".join(json.dumps(line) + "\n" for line in given)
     (folder / "given.jsonl").write_text(lines, encoding="utf-8")
     (folder / "story.json").write_text(json.dumps(STORY), encoding="utf-8")
+
+
+async def hold(store: SqlStore, world: World, code: str) -> None:
+    """Let a node take in what it is entitled to."""
+    batch = Batch(START_MS)
+    for feed, said in world.feeds.items():
+        behind = code == DISTRICT and (feed.author, feed.lane) == (EAST, "custody")
+        records = tuple(record for _, record in said[: -1 if behind else None])
+        if is_holder(feed, code):
+            batch.runs.append(Run(feed, said[0][0], records))
+    await store.commit(batch)
+    await store.close()
 
 
 WORLD = make_world()
@@ -680,6 +688,34 @@ def test_database_is_only_read(scene: Scene) -> None:
     before = {path: path.read_bytes() for path in scene.folder.glob("nodes/*/log.db")}
     scene.audit()
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_log_on_a_server_is_read(
+    scene: Scene, postgresql_server: Server, postgresql_url: str
+) -> None:
+    """As strictly as a file: all agrees, and then a body that was changed is found."""
+
+    async def move() -> None:
+        await hold(SqlStore(await open_database(postgresql_url, LOG_TABLES)), WORLD, DISTRICT)
+
+    asyncio.run(move())
+    shutil.rmtree(scene.folder / "nodes" / DISTRICT)
+    (scene.folder / "databases.json").write_text(json.dumps({DISTRICT: postgresql_url}))
+    code, printed = scene.audit()
+    assert code == 0, printed
+    change = r"UPDATE record SET body = '\x7b7d' WHERE seq = 1"
+    postgresql_server.sql(change, Server.name(postgresql_url))
+    code, printed = scene.audit()
+    assert "the body is not the signed one" in printed
+    assert code == 1
+
+
+def test_no_log_lies_in_two_places(scene: Scene) -> None:
+    """Whichever were read, the other could hold something else."""
+    (scene.folder / "databases.json").write_text(json.dumps({TOWN: "postgresql:///none"}))
+    code, printed = scene.audit()
+    assert "have a log.db and a database" in printed
+    assert code == 2
 
 
 @pytest.mark.parametrize("missing", ["story.json", "given.jsonl", "nodes"])

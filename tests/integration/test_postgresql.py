@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select, text
 
+from demo.servers.postgresql import Server
 from shared.errors import StorageError, UnavailableError
 from shared.log import postgresql, postgresql_driver
 from shared.log.postgresql import ATTEMPTS_MAX, PostgresqlDatabase
@@ -19,7 +20,7 @@ from shared.log.tables import LOG_TABLES
 from shared.record.record import Record
 from shared.record.run import Run
 from tests.support.cutting import Cut, CuttingLine
-from tests.support.postgresql import OWNER, PASSWORD, Server, open_database
+from tests.support.postgresql import OWNER, PASSWORD, open_database
 from tests.support.records import feed_of, run_of
 from tests.support.stores import answers
 
@@ -44,7 +45,7 @@ async def database(postgresql_url: str) -> AsyncIterator[PostgresqlDatabase]:
 @pytest.fixture
 def mortal(postgresql_server: Server) -> Iterator[Server]:
     """A server that flushes, and that a test may kill."""
-    server = Server(fsync=True)
+    server = Server(PASSWORD, fsync=True)
     yield server
     server.remove()
 

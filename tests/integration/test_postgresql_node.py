@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select, text
 from typer.testing import CliRunner, Result
 
 import district.cli
+from demo.servers.postgresql import Server
 from demo.supervisor import free_ports
 from demo.trace import act, is_head, until
 from shared.domain.catalogue import KINDS, PROJECTIONS
@@ -23,7 +24,7 @@ from shared.record.run import Run
 from tests.integration.test_three_tiers import DISTRICT, TOWN, VILLAGE, Three
 from tests.property.test_views_sql import rows_after, world
 from tests.support import trust
-from tests.support.postgresql import PASSWORD, Server, Transact, open_database
+from tests.support.postgresql import PASSWORD, Transact, open_database
 
 CODE = "340602"
 

@@ -19,6 +19,7 @@ from broker.rabbitmq.relay import RabbitMqRelay
 from broker.rabbitmq.timing import Timing
 from broker.rabbitmq.topology import exchange_of, key_of, reply_queue, up_queue
 from broker.rabbitmq.wire import NoAnswerError, Wire, open_wire
+from demo.servers.rabbitmq import VHOST
 from shared.link.carrier import Connection, LinkDownError
 from tests.support.carriers import (
     CHILD,
@@ -33,7 +34,7 @@ from tests.support.carriers import (
 )
 from tests.support.certificates import Authority
 from tests.support.frames import number_of, numbered
-from tests.support.rabbit import ADMIN, VHOST, RabbitServer, login, password_of
+from tests.support.rabbit import ADMIN, RabbitServer, login, password_of
 from tests.support.records import key_of as signing_key
 
 LIVELY = Timing(beat_seconds=0.05, retry_seconds=(0.05, 0.2))

@@ -17,11 +17,12 @@ import pytest
 import yaml
 
 from demo.found import DEFINITIONS, PASSWORD_FILE, found, read_stack
+from demo.servers.postgresql import Server
 from demo.supervisor import free_ports
 from shared.app.control import ask
 from shared.errors import SanjiError
 from shared.node.home import Home
-from tests.support import postgresql
+from tests.support.postgresql import PASSWORD
 from tests.support.rabbit import RabbitServer
 
 ROOT = Path(__file__).parents[2]
@@ -90,13 +91,13 @@ class Stack:
 @pytest.fixture
 def stack(
     tmp_path_factory: pytest.TempPathFactory, rabbit: RabbitServer,
-    postgresql_server: postgresql.Server,
+    postgresql_server: Server,
 ) -> Iterator[Stack]:  # fmt: skip
     """The district, founded; nothing serves yet."""
     folder = tmp_path_factory.mktemp("s")
     url = postgresql_server.url(postgresql_server.new_name(), by_socket=False)
-    postgresql_server.sql(f"CREATE DATABASE {postgresql.Server.name(url)}", "postgres")
-    (folder / "password").write_text(postgresql.PASSWORD)
+    postgresql_server.sql(f"CREATE DATABASE {Server.name(url)}", "postgres")
+    (folder / "password").write_text(PASSWORD)
     plan = (ROOT / "deploy" / "stack.toml").read_text("utf-8")
     plan = plan.replace("postgresql://sanji@postgresql:5432/district", url)
     plan = plan.replace("/run/secrets/database_password", str(folder / "password"))

@@ -18,9 +18,10 @@ from broker.rabbitmq.login import place_of
 from broker.rabbitmq.relay import RabbitMqRelay
 from broker.rabbitmq.timing import Timing as RabbitTiming
 from broker.websocket import LinkRoute, WebSocketCarrier
+from demo.servers.rabbitmq import VHOST
 from shared.link.carrier import Carrier, Connection
 from shared.trust.keys import PublicKey
-from tests.support.rabbit import VHOST, RabbitServer, login
+from tests.support.rabbit import RabbitServer, login
 from tests.support.records import key_of
 
 PARENT: Final = Identity("3406", key_of(1))
