@@ -10,6 +10,7 @@ PACKAGES := shared broker district town village demo bench
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
 
+# What the demo and the story stand on: ws or rabbitmq; the story also sqlite or postgresql.
 CARRIER ?= ws
 STORE ?= sqlite
 SEED ?= 1
@@ -28,7 +29,7 @@ help:
 	@awk -F ':.*#[+] ' '/^[a-z-]+:.*#[+] / {printf "  also: %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(INSTALLED) compile ## a whole district to look at and to use, until Ctrl-C
-	@$(PYTHON) -m demo.play $(ARGS)
+	@$(PYTHON) -m demo.play --carrier $(CARRIER) $(ARGS)
 
 demo-reset: $(INSTALLED) #+ throws the demo's district away
 	@$(PYTHON) -m demo.play --reset

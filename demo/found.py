@@ -158,7 +158,8 @@ async def _knows_where(node: Node, one: Planned, plans: Sequence[Planned]) -> No
 
 def write_settings(home: Home, settings: Mapping[str, Any]) -> None:
     """Make a home, if need be, and write what its ``node.toml`` says."""
-    home.prepare()
+    if not home.exists():
+        home.prepare()
     lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
     home.write(home.settings_file.name, "".join(lines).encode())
 

@@ -5,10 +5,11 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from demo.parts import PASSWORDS, CarrierName
 from demo.supervisor import free_ports
 from shared.app.api.remembered import ANSWERS
 from shared.errors import InvalidError, RefusedError, StorageError, UnavailableError
@@ -32,14 +33,16 @@ class Kept:
     Attributes:
         port: The first of the block; the nodes know each other's.
         tables: See ``tables``.
+        carrier: What carries the links: addresses that nodes know of each other say so too.
     """
 
     port: int
     tables: str = ""
+    carrier: str = CarrierName.WS.value
 
     def save(self, folder: Path) -> None:
         """Say that the district in ``folder`` is whole."""
-        value = asdict(Kept(self.port, tables()))
+        value = asdict(replace(self, tables=tables()))
         (folder / MARK).write_text(json.dumps(value) + "\n", "utf-8")
 
     def ports(self, count: int) -> range:
@@ -59,15 +62,20 @@ class Kept:
 
 
 @contextmanager
-def prepared(folder: Path) -> Iterator[Kept | None]:
+def prepared(folder: Path, carrier: CarrierName) -> Iterator[Kept | None]:
     """Hold the folder, made if need be; tell what district is in it, None before a first start.
 
     Raises:
-        RefusedError: another demo runs there.
+        RefusedError: another demo runs there, or its links go over another carrier.
         StorageError: what is there cannot be used.
         InvalidError: the folder cannot be made.
     """
     kept = _read(folder)
+    if kept is not None and kept.carrier != carrier:
+        raise RefusedError(
+            f"the links of the district in {folder} go over {kept.carrier}.",
+            advice=f"Say CARRIER={kept.carrier}, set DEMO_DIR, or run `make demo-reset`.",
+        )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = (folder / LOCK).open("a")
@@ -91,7 +99,8 @@ def _read(folder: Path) -> Kept | None:
             raise StorageError(
                 f"{folder} is not whole: its first start was broken off.", advice=RESET
             ) from None
-        if folder.exists() and any(one.name not in {LOCK, "logs"} for one in folder.iterdir()):
+        ours = {LOCK, "logs", PASSWORDS}
+        if folder.exists() and any(one.name not in ours for one in folder.iterdir()):
             raise RefusedError(f"{folder} holds something else.", advice="Set DEMO_DIR.") from None
         return None
     except (OSError, ValueError, TypeError) as error:

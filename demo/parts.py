@@ -117,6 +117,7 @@ def _prepared(ending: ExitStack, district: District, folder: Path, port: int) ->
     levels = {one.code: one.level.word for one in district.everybody}
     definitions = place / "definitions.json"
     write_definitions(levels, definitions, folder / PASSWORDS, VHOST)
-    broker = RabbitServer(place, json.loads(definitions.read_text("utf-8")), port=port)
+    made = json.loads(definitions.read_text("utf-8"))
+    broker = RabbitServer(place, made, port=port, has_figures=True)
     ending.callback(broker.stop)
     return broker

@@ -2,9 +2,11 @@
 
 The first start founds it and lets its people publish, say and answer something; later ones go on
 with what is there. ``DEMO_DIR`` says where it lives (``build/demo``), ``SANJI_PORT_BASE`` where to
-look for ports. ``--reset`` throws it away.
+look for ports. ``--reset`` throws it away. ``--carrier rabbitmq`` lets all links go through a
+private broker, which the control page kills and wipes; its data end with the demo.
 """
 
+import argparse
 import asyncio
 import os
 import sys
@@ -24,10 +26,11 @@ from demo.district import read_district
 from demo.filling import fill, with_progress
 from demo.host import first_of, raise_file_limit
 from demo.kept import RESET, Kept, prepared, reset
+from demo.parts import CarrierName, StoreName, add_option, private_parts
 from demo.plot import RURAL, Plot, cast_for
 from demo.stage import PACE, Stage
-from demo.supervisor import free_ports, on_terminate
-from shared.errors import InvalidError, SanjiError, StorageError
+from demo.supervisor import free_ports, on_terminate, terminate_as_interrupt
+from shared.errors import SanjiError, StorageError
 
 DEFAULT_FOLDER: Final = "build/demo"
 FAILED: Final = 1
@@ -51,16 +54,17 @@ def main() -> int:
     """Play until Ctrl-C; returns the exit code."""
     console = Console(highlight=False, soft_wrap=True)
     folder = Path(os.environ.get("DEMO_DIR") or DEFAULT_FOLDER).absolute()
+    terminate_as_interrupt()
     try:
-        if sys.argv[1:] == ["--reset"]:
+        options = _options().parse_args()
+        if options.reset:
             reset(folder)
             console.print(f"{folder} is gone.")
             return 0
-        if sys.argv[1:]:
-            raise InvalidError("the demo takes no arguments but --reset.")
         for name, value in THRIFTY.items():
             os.environ.setdefault(name, value)  # the fork server reads them when it starts
-        asyncio.run(play(folder, console))
+        raise_file_limit()
+        _open(folder, CarrierName(options.carrier), console)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 0
     except SanjiError as error:
@@ -69,8 +73,42 @@ def main() -> int:
     return 0
 
 
-async def play(folder: Path, console: Console) -> None:
-    """Start everything, say where it is, and wait for the end.
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("demo")
+    parser.add_argument("--reset", action="store_true", help="throw the district away")
+    add_option(parser, "--carrier", CarrierName)
+    return parser
+
+
+def _open(folder: Path, carrier: CarrierName, console: Console) -> None:
+    """Hold the folder, start the broker if there shall be one, and play.
+
+    Raises:
+        SanjiError: it cannot start.
+    """
+    started = time.monotonic()
+    district = read_district()
+    count = len(district.everybody)
+    with prepared(folder, carrier) as kept:
+        ports = free_ports(count + 2) if kept is None else kept.ports(count + 2)
+        *nodes, control, broker = ports
+        with private_parts(district, folder, carrier, StoreName.SQLITE, broker) as parts:
+            stage = Stage(district, folder, nodes, CALM, parts)
+            first = Kept(ports[0], carrier=carrier.value) if kept is None else None
+            asyncio.run(play(stage, first, control, console, started))
+
+
+async def play(
+    stage: Stage, first: Kept | None, port: int, console: Console, started: float
+) -> None:
+    """Start all nodes, say where they are, and wait for the end.
+
+    Args:
+        stage: The nodes.
+        first: What to keep once they are founded; None if they were before.
+        port: Of the control page.
+        console: Where it is said.
+        started: When, on the monotonic clock.
 
     Raises:
         SanjiError: it cannot start.
@@ -78,24 +116,17 @@ async def play(folder: Path, console: Console) -> None:
     task = asyncio.current_task()
     if task is not None:
         on_terminate(task)
-    raise_file_limit()
-    started = time.monotonic()
-    district = read_district()
-    with prepared(folder) as kept:
-        count = len(district.everybody) + 1
-        ports = free_ports(count) if kept is None else kept.ports(count)
-        stage = Stage(district, folder, ports[:-1], CALM)
-        try:
-            if kept is None:
-                await _first_start(stage, console)
-                Kept(ports[0]).save(folder)
-            else:
-                await _later_start(stage, console)
-            await _show(stage, ports[-1], console, started)
-        except ExceptionGroup as group:
-            raise first_of(group) from group
-        finally:
-            await stage.supervisor.stop()
+    try:
+        if first is not None:
+            await _first_start(stage, console)
+            first.save(stage.folder)
+        else:
+            await _later_start(stage, console)
+        await _show(stage, port, console, started)
+    except ExceptionGroup as group:
+        raise first_of(group) from group
+    finally:
+        await stage.supervisor.stop()
 
 
 async def _first_start(stage: Stage, console: Console) -> None:
@@ -116,7 +147,8 @@ async def _later_start(stage: Stage, console: Console) -> None:
 
 async def _show(stage: Stage, port: int, console: Console, started: float) -> None:
     """Serve the control page until the end."""
-    room = Room(stage, read_talk(), Random())  # noqa: S311 - who speaks next protects nothing
+    chance = Random()  # noqa: S311 - who speaks next protects nothing
+    room = Room(stage, read_talk(), chance, broker=stage.parts.broker)
     await room.glance()
     runner = web.AppRunner(
         make_app(room, stage.ports), access_log=None, handle_signals=False, shutdown_timeout=1.0

@@ -12,6 +12,7 @@ OWN: Final = {
     "bolt": '<path d="M26 4L10 28h12l-2 16 16-24H24z"/>',
     "join": '<path d="M20 28a8 8 0 0 0 12 0l7-7a8.4 8.4 0 0 0-12-12l-3 3"/>'
     '<path d="M28 20a8 8 0 0 0-12 0l-7 7a8.4 8.4 0 0 0 12 12l3-3"/>',
+    "box": '<path d="M24 5l17 9v20l-17 9-17-9V14zM7 14l17 9 17-9M24 23v20"/>',
     "list": '<path d="M18 12h24M18 24h24M18 36h24M7 12h2M7 24h2M7 36h2"/>',
     "tree": '<circle cx="24" cy="24" r="5"/><path d="M24 19V8M28 27l10 7M20 27l-10 7"/>'
     '<circle cx="24" cy="6" r="2"/><circle cx="40" cy="35" r="2"/><circle cx="8" cy="35" r="2"/>',

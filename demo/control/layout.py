@@ -45,6 +45,10 @@ MARGIN: Final = 14.0
 LEGEND: Final = (230.0, 62.0)
 """Room for the words in each corner."""
 LEGEND_STEP: Final = 10.0
+BROKER: Final = (190.0, 58.0)
+"""Room for the broker, below the words at the top left."""
+BROKER_GAP: Final = 14.0
+"""Above it and below it."""
 
 
 class _Rays(NamedTuple):
@@ -56,15 +60,18 @@ class _Rays(NamedTuple):
     arc: tuple[float, float]
 
 
-def picture_of(district: District) -> Picture:
-    """Return the picture of ``district``."""
+def picture_of(district: District, *, has_broker: bool = False) -> Picture:
+    """Return the picture of ``district``, and of the broker through which its lines go."""
     rays = _rays(district)
     spots = tuple(_spots(district, rays))
     wires = tuple(_wires(district, rays))
     drawn = [box for spot in spots for box in (spot.box, spot.label)]
     drawn += [Box(-rays.arc[0], -rays.arc[1], rays.arc[0], rays.arc[1])]
-    view, corners = _framed(drawn[:-1], _around(drawn))
-    return Picture(view, Point(0.0, 0.0), (rays.ring, rays.arc), spots, wires, corners)
+    more = BROKER[1] + 2 * BROKER_GAP if has_broker else 0.0
+    view, corners = _framed(drawn[:-1], _around(drawn), more)
+    left, top = corners[0].left, corners[0].top + LEGEND[1] + BROKER_GAP
+    broker = Box(left, top, left + BROKER[0], top + BROKER[1]) if has_broker else None
+    return Picture(view, Point(0.0, 0.0), (rays.ring, rays.arc), spots, wires, corners, broker)
 
 
 def _rays(district: District) -> _Rays:
@@ -192,8 +199,14 @@ def _slope(points: tuple[Point, Point, Point, Point], part: float) -> Point:
     return Point(behind.x - before.x, behind.y - before.y)
 
 
-def _framed(drawn: list[Box], around: Box) -> tuple[Box, tuple[Box, Box, Box, Box]]:
-    """Leave room for the words in the corners: at the top and the bottom as much as it takes."""
+def _framed(drawn: list[Box], around: Box, more: float) -> tuple[Box, tuple[Box, Box, Box, Box]]:
+    """Leave room for what stands in the corners, at the top and the bottom as much as it takes.
+
+    Args:
+        drawn: What must not be covered.
+        around: The room that it takes.
+        more: So much more stands at the top left than words.
+    """
     wide, high = LEGEND
     left, right = around.left - MARGIN, around.right + MARGIN
     width = max(right - left, 2 * wide + MARGIN)
@@ -202,7 +215,7 @@ def _framed(drawn: list[Box], around: Box) -> tuple[Box, tuple[Box, Box, Box, Bo
 
     def corners() -> tuple[Box, Box, Box, Box]:
         return (
-            Box(left, top, left + wide, top + high),
+            Box(left, top, left + wide, top + high + more),
             Box(right - wide, top, right, top + high),
             Box(left, bottom - high, left + wide, bottom),
             Box(right - wide, bottom - high, right, bottom),

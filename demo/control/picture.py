@@ -101,6 +101,7 @@ class Picture:
         spots: All nodes, the higher levels first.
         wires: All links, towns' first.
         corners: Where the words stand: top left, top right, bottom left, bottom right.
+        broker: Where the broker stands, if there is one.
     """
 
     view: Box
@@ -109,6 +110,7 @@ class Picture:
     spots: tuple[Spot, ...]
     wires: tuple[Wire, ...]
     corners: tuple[Box, Box, Box, Box]
+    broker: Box | None = None
 
 
 def square(at: Point, half: float) -> Box:

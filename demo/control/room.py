@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from demo.content import Talk
 from demo.control.board import Board, Glance, Seen, Status
+from demo.control.broker import Broker, Server
 from demo.control.journal import Journal
 from demo.control.staged import Watched
 from demo.control.switchboard import Switchboard
@@ -37,25 +38,30 @@ class Room:
         switchboard: What can be done.
         traffic: What goes on in the background.
         journal: What happened.
+        broker: Between the nodes; None where they link directly.
         seen: How it was at the last glance; None before the first.
     """
 
     def __init__(
-        self, stage: Watched, talk: Talk, chance: Random, now_ms: Callable[[], int] = wall_ms
-    ) -> None:
-        """Watch ``stage``."""
+        self, stage: Watched, talk: Talk, chance: Random, now_ms: Callable[[], int] = wall_ms,
+        *, broker: Server | None = None,
+    ) -> None:  # fmt: skip
+        """Watch ``stage``, and the broker between its nodes if there is one."""
         self._stage = stage
         self._now_ms = now_ms
         self._pages: set[asyncio.Event] = set()
         self.district: District = stage.district
         self._board = Board(self.district)
         self.journal = Journal(now_ms)
-        self.switchboard = Switchboard(stage, self.journal, talk, chance)
+        self.broker = Broker(broker, self.journal) if broker else None
+        self.switchboard = Switchboard(stage, self.journal, talk, chance, self.broker)
         self.traffic = Traffic(stage, talk, chance)
         self.seen: Seen | None = None
 
     async def glance(self) -> Seen:
-        """Ask all nodes how they are; tell the pages."""
+        """Ask all nodes, and the broker, how they are; tell the pages."""
+        if self.broker is not None:
+            await self.broker.look(closely=bool(self._pages))
         for division in self._stage.gone():
             self.switchboard.fell(division)
         everybody = self.district.everybody
@@ -111,6 +117,8 @@ class Room:
                 tasks.create_task(self._look())
         finally:
             await self.switchboard.close()
+            if self.broker is not None:
+                await self.broker.close()
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
@@ -145,4 +153,5 @@ class Room:
         return told_of(
             self.district, self.seen, self.journal.last(EVENTS_TOLD), words,
             rate=self.traffic.rate, paused=self.traffic.paused,
+            broker=self.broker.seen if self.broker else None,
         )  # fmt: skip

@@ -46,6 +46,12 @@ TRIALS: Final = (
 )
 """Act, icon, words, whether it breaks something."""
 
+BROKER_TRIALS: Final = (
+    ("kill-broker", "bolt", later("消息台断电"), True),
+    ("wipe-broker", "box", later("清空消息台"), True),
+)
+"""The same, where a broker stands between the nodes: after what kills a town."""
+
 FIGURES: Final = (
     ("speed", later("每秒到区"), later("条")),
     ("total", later("一共"), later("条")),
@@ -53,6 +59,12 @@ FIGURES: Final = (
     ("missing", later("缺号"), ""),
     ("twice", later("重复收进"), ""),
     ("refused", later("扣下"), later("包")),
+)
+
+BROKER_FIGURES: Final = (
+    ("connections", later("连接")),
+    ("ready", later("等人取")),
+    ("unacknowledged", later("取了没回话")),
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -114,10 +126,11 @@ class _Server:
     def __init__(self, room: Room, ports: Mapping[str, int]) -> None:
         self._room = room
         self._ports = ports
-        self._picture = picture_of(room.district)
+        self._picture = picture_of(room.district, has_broker=room.broker is not None)
         top = room.district.top.label
         self._short = {t.code: "".join(town_lines(t.label, top)) for t in room.district.towns}
         self._nodes = {one.code: one for one in room.district.everybody}
+        self._trials = (*TRIALS[:2], *(BROKER_TRIALS if room.broker else ()), *TRIALS[2:])
         self._catalogue = Catalogue((OWN, "shared.app.desk"))
         self._open: set[asyncio.Task[Any]] = set()
         self._templates = Environment(
@@ -135,7 +148,8 @@ class _Server:
         html = self._templates.get_template("control.html").render(
             words=words, say=words.say, district=district, picture=self._picture,
             towns=[(town, district.villages_of(town)) for town in district.towns],
-            level=Level, trials=TRIALS, figures=FIGURES, rate_max=RATE_MAX,
+            level=Level, trials=self._trials, figures=FIGURES, rate_max=RATE_MAX,
+            broker_figures=BROKER_FIGURES,
             short=self._short,
             pages={code: self._pages(one, words) for code, one in self._nodes.items()},
             wires={wire.below.code: wire for wire in self._picture.wires},

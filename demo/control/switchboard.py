@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from demo.content import Talk
 from demo.control.board import WHOLE, Line, Seen
+from demo.control.broker import RESTART_SECONDS, Broker
 from demo.control.delivery import Delivery
 from demo.control.journal import Journal
 from demo.control.staged import Staged
@@ -19,9 +20,6 @@ from shared.web.i18n import later
 
 FLOOD_RECORDS: Final = 10_000
 LOSS: Final = 0.5
-RESTART_SECONDS: Final = 4.0
-"""So long a killed town stays away: long enough to see, short enough to wait for."""
-
 SLOW_MS: Final = 5000
 """What has not arrived everywhere by then waits for a line, and that is told."""
 
@@ -36,8 +34,11 @@ class Switchboard:
         off: Codes of the nodes whose process is gone and not yet back.
     """
 
-    def __init__(self, stage: Staged, journal: Journal, talk: Talk, chance: Random) -> None:
-        """Act on ``stage``, tell ``journal``, and let people say what ``talk`` holds."""
+    def __init__(
+        self, stage: Staged, journal: Journal, talk: Talk, chance: Random,
+        broker: Broker | None = None,
+    ) -> None:  # fmt: skip
+        """Act on ``stage`` and ``broker``, tell ``journal``, let people say what ``talk`` holds."""
         self._stage = stage
         self._journal = journal
         self._talk = talk
@@ -60,6 +61,9 @@ class Switchboard:
             "voice": self.voice,
             "heal-all": self.heal_all,
         }
+        if broker is not None:
+            self._acts["kill-broker"] = lambda _: broker.kill()
+            self._acts["wipe-broker"] = lambda _: broker.wipe()
 
     async def do(self, act: str, code: str) -> None:
         """Do ``act`` with the link whose lower end is ``code``; empty means any.

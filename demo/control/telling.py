@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from demo.control.board import LinkSeen, Seen, State
+from demo.control.broker import FIGURES as BROKER_FIGURES
+from demo.control.broker import BrokerSeen, BrokerState
 from demo.control.journal import Event
 from demo.district import District
 from shared.domain.china import in_china
@@ -26,9 +28,17 @@ _CLASSES: Final = {
 }
 
 
+_BROKER_WORDS: Final = {
+    BrokerState.RUNNING: ("done", later("在跑")),
+    BrokerState.KILLED: ("late", later("断电了")),
+    BrokerState.STARTING: ("wait", later("正在启动")),
+}
+
+
 def told_of(
-    district: District, seen: Seen, events: list[Event], words: Words, *, rate: float, paused: bool
-) -> dict[str, Any]:
+    district: District, seen: Seen, events: list[Event], words: Words, *, rate: float, paused: bool,
+    broker: BrokerSeen | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Return everything that changes on the page.
 
     Args:
@@ -38,6 +48,7 @@ def told_of(
         words: Of the reader.
         rate: Records a second that are wanted in the background.
         paused: Whether they are held back.
+        broker: How it is; None where there is none.
     """
     figures = seen.figures
     levels = {one.code: one.level for one in district.everybody}
@@ -81,7 +92,23 @@ def told_of(
         ],
         "rate": rate,
         "paused": paused,
+        "broker": broker and broker_told(broker, words),
     }  # fmt: skip
+
+
+def broker_told(broker: BrokerSeen, words: Words) -> dict[str, Any]:
+    """Return how the broker is, in a word and in its own figures."""
+    kind, msgid = _BROKER_WORDS[broker.state]
+    figures = {
+        name: words.number(broker.figures[name]) if name in broker.figures else "–"
+        for name in BROKER_FIGURES
+    }
+    return {
+        "state": broker.state.value,
+        "class": kind,
+        "word": f"{SIGNS[kind]} {words.say(msgid)}",
+        "figures": figures,
+    }
 
 
 def link_told(link: LinkSeen, now_ms: int, level: Level, words: Words) -> dict[str, Any]:

@@ -51,12 +51,14 @@ class RabbitServer:
 
     Attributes:
         port: Where it speaks AMQP.
+        figures_port: Where it tells its figures over HTTP, as Prometheus reads them; 0 for nowhere.
         definitions: What it is given at each start.
     """
 
     def __init__(
-        self, folder: Path, definitions: dict[str, Any], *, port: int = 0, tls: Tls | None = None
-    ) -> None:
+        self, folder: Path, definitions: dict[str, Any], *, port: int = 0, tls: Tls | None = None,
+        has_figures: bool = False,
+    ) -> None:  # fmt: skip
         """Prepare a broker that lives in ``folder``, which is given to its Debian user.
 
         Args:
@@ -64,8 +66,10 @@ class RabbitServer:
             definitions: Users, rights, queues.
             port: Where it shall listen; 0 for any free one.
             tls: None for without.
+            has_figures: Let it tell its figures.
         """
         self.port = port or free_port()
+        self.figures_port = free_port() if has_figures else 0
         self.definitions = definitions
         self._tls = tls
         self._folder = folder
@@ -79,6 +83,11 @@ class RabbitServer:
     def address(self) -> str:
         """Return the address of its virtual host."""
         return f"amqp://127.0.0.1:{self.port}/{VHOST}"
+
+    @property
+    def runs(self) -> bool:
+        """True while its process is there."""
+        return self._server is not None and self._server.poll() is None
 
     def start(self) -> None:
         """Start it and wait until it takes connections.
@@ -163,11 +172,12 @@ class RabbitServer:
         (self._folder / "definitions.json").write_text(json.dumps(self.definitions))
         (self._folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
-            f"{self._tls_lines()}"
+            f"{self._tls_lines()}{self._figures_lines()}"
             f"load_definitions = {self._folder}/definitions.json\n"
             "log.file.level = warning\n"
         )
-        (self._folder / "enabled_plugins").write_text("[].\n")
+        plugins = "rabbitmq_prometheus" if self.figures_port else ""
+        (self._folder / "enabled_plugins").write_text(f"[{plugins}].\n")
         if os.geteuid() == 0:
             for path in (self._folder, *self._folder.rglob("*")):
                 shutil.chown(path, USER, USER)
@@ -183,6 +193,11 @@ class RabbitServer:
             "ssl_options.verify = verify_peer\n"
             "ssl_options.fail_if_no_peer_cert = false\n"
         )
+
+    def _figures_lines(self) -> str:
+        if not self.figures_port:
+            return ""
+        return f"prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {self.figures_port}\n"
 
     def _environment(self) -> dict[str, str]:
         folder = str(self._folder)

@@ -12,6 +12,7 @@ from broker.introduction import Identity
 from broker.rabbitmq.carrier import RabbitMqCarrier
 from broker.rabbitmq.login import SCHEMES, Login, client_tls, place_of, read_password
 from broker.rabbitmq.relay import RabbitMqRelay
+from broker.rabbitmq.timing import Timing
 from broker.router import SchemeRouter
 from broker.websocket import LinkRoute, WebSocketCarrier
 from shared.errors import InvalidError
@@ -66,6 +67,7 @@ async def answering(settings: Settings, identity: Identity, links: Links) -> Asy
     relay = RabbitMqRelay(
         identity, links.keys_of, partial(links.serve, by=_scheme(place.address)), place, login,
         addresses=_broker_addresses(settings), on_broadcast=links.broadcast,
+        timing=timing_of(settings),
     )  # fmt: skip
     running = asyncio.create_task(relay.run())
     try:
@@ -74,6 +76,13 @@ async def answering(settings: Settings, identity: Identity, links: Links) -> Asy
         await relay.close()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def timing_of(settings: Settings) -> Timing:
+    """Return how long a relay waits: to come back to a broker no longer than children may."""
+    first, longest = Timing().retry_seconds
+    longest = min(longest, settings.backoff_seconds_max)
+    return Timing(retry_seconds=(min(first, longest), longest))
 
 
 def login_of(settings: Settings, code: str) -> Login | None:

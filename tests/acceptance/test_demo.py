@@ -256,8 +256,18 @@ def test_the_mark_says_which_tables_it_was_made_with(folder: Path) -> None:
     folder.mkdir()
     Kept(PORT_BASE).save(folder)
     assert json.loads((folder / MARK).read_text("utf-8")) == {
-        "port": PORT_BASE, "tables": tables(),
+        "port": PORT_BASE, "tables": tables(), "carrier": "ws",
     }  # fmt: skip
+
+
+def test_another_carrier_is_named(folder: Path) -> None:
+    """Its nodes know each other's addresses, which say what carries their links."""
+    folder.mkdir()
+    Kept(PORT_BASE, carrier="rabbitmq").save(folder)
+    play = command(folder)
+    _, why = play.communicate(timeout=40)
+    assert (play.returncode, why.count("\n")) == (1, 1)
+    assert "CARRIER=rabbitmq" in why
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, expect
 
 from demo.content import read_talk
+from demo.control import broker
 from demo.control.board import State
 from demo.control.room import Room
 from demo.control.server import make_app
@@ -20,7 +21,7 @@ from shared.app.control import ask
 from shared.record.feed import Level
 from tests.browser.conftest import DISTRICT, TOWN, VILLAGE, World
 from tests.browser.test_pages import SCREENS, SIZES, no_sideways
-from tests.unit.demo.fake_stage import FakeStage
+from tests.unit.demo.fake_stage import FakeBroker, FakeStage
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -171,12 +172,16 @@ async def drawn(world: World) -> AsyncIterator[str]:
 @pytest.mark.parametrize("size", ["desk", "phone", "kiosk"])
 async def test_it_stands(browser: Browser, drawn: str, size: str, scheme: str) -> None:
     """By axe, by width, without a complaint: as a picture and as a table."""
-    page = await opened(browser, drawn, size, scheme)
+    await stands(await opened(browser, drawn, size, scheme), size, f"control-{scheme}")
+
+
+async def stands(page: Page, size: str, name: str) -> None:
+    """Look at a page by axe, by width, as a picture and as a table; photograph it if it is wide."""
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     if size == "desk":
         SCREENS.mkdir(parents=True, exist_ok=True)
-        await page.screenshot(path=SCREENS / f"control-{scheme}.jpg", type="jpeg", quality=70)
+        await page.screenshot(path=SCREENS / f"{name}.jpg", type="jpeg", quality=70)
     for _ in range(2):
         found: Any = await Axe().run(page)
         assert [(v["id"], v["nodes"][0]["html"][:120]) for v in found.response["violations"]] == []
@@ -184,3 +189,26 @@ async def test_it_stands(browser: Browser, drawn: str, size: str, scheme: str) -
         await page.click("#view")
     assert said == []
     await page.context.close()
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desk", "light"), ("phone", "dark")])
+async def test_a_broker_stands_beside_the_tree(
+    browser: Browser, world: World, size: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its state and two buttons; killed by one of them, it is said in words and in colour."""
+    monkeypatch.setattr(broker, "RESTART_SECONDS", 3600.0)
+    stage, server = FakeStage(), FakeBroker()
+    room = Room(stage, read_talk(), Random(1), broker=server)
+    await room.glance()
+    ports = {one.code: world.ports[TOWN] for one in stage.district.everybody}
+    async with TestServer(make_app(room, ports)) as site:
+        page = await opened(browser, str(site.make_url("/")), size, scheme)
+        await expect(page.locator("#broker-state")).to_have_text("✓ 在跑")
+        async with page.expect_response("**/do"):
+            await page.click('[data-act="kill-broker"]')
+        await room.glance()
+        await expect(page.locator("#broker-state")).to_have_text("! 断电了", timeout=NEWS_MS)
+        await stands(page, size, f"control-broker-{scheme}")
+    assert room.broker is not None
+    await room.broker.close()
+    assert server.did == ["kill"]

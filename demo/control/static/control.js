@@ -51,6 +51,16 @@ function showLink(code, link) {
   say(cells[3], String(link.down));
 }
 
+function showBroker(broker) {
+  by("spot-broker").dataset.state = broker.state;
+  say(by("spot-broker-told"), broker.word);
+  by("broker-state").className = `pill ${broker.class}`;
+  say(by("broker-state"), broker.word);
+  for (const one of document.querySelectorAll("[data-broker]")) {
+    say(one.querySelector("b"), broker.figures[one.dataset.broker]);
+  }
+}
+
 function showCard() {
   const link = links[chosen];
   if (!link) return;
@@ -99,6 +109,7 @@ function showFigures(news) {
 function show(news) {
   showFigures(news);
   for (const [code, link] of Object.entries(news.links)) showLink(code, link);
+  if (news.broker) showBroker(news.broker);
   if (news.events) showEvents(news.events);
   if ("paused" in news) {
     paused = news.paused;

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import district.cli
 from broker.introduction import Identity
-from shared.app.carriers import login_of
+from shared.app.carriers import login_of, timing_of
 from shared.errors import InvalidError
 from shared.node.settings import Settings, load_settings
 from tests.support.records import key_of
@@ -38,6 +38,17 @@ def test_definitions_are_written_for_the_owner_only(tmp_path: Path) -> None:
     assert "0 with a new password" in again
     modes = [path.stat().st_mode & 0o777 for path in (file, folder, folder / "340602")]
     assert modes == [0o600, 0o700, 0o600]
+
+
+@pytest.mark.parametrize(
+    ("longest", "pauses"), [(900.0, (0.5, 30.0)), (2.0, (0.5, 2.0)), (0.1, (0.1, 0.1))]
+)
+def test_a_relay_comes_back_no_later_than_its_children(
+    tmp_path: Path, longest: float, pauses: tuple[float, float]
+) -> None:
+    """To a broker that was away; after half a minute at the latest, whatever children may."""
+    settings = load_settings(tmp_path / "node.toml", backoff_seconds_max=longest)
+    assert timing_of(settings).retry_seconds == pauses
 
 
 @pytest.mark.parametrize(

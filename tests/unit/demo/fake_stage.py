@@ -1,6 +1,7 @@
 """A stage without nodes: it takes down what the control page orders."""
 
 import asyncio
+import threading
 from typing import Any
 
 from aiohttp.test_utils import TestClient
@@ -91,6 +92,50 @@ class FakeStage:
     async def carried(self) -> dict[str, list[int]]:
         """Return what lines carried: one has carried something."""
         return {VILLAGE: [3, 1, 2]}
+
+
+class FakeBroker:
+    """A broker that does nothing.
+
+    Attributes:
+        figures_port: Where it tells its figures: nobody is there.
+        runs: Whether it is there.
+        did: What was asked of it.
+        begun: Set when it was started.
+        ready: Set when it may take connections.
+        fails: Whether it does not start.
+    """
+
+    def __init__(self) -> None:
+        """Run."""
+        self.figures_port = 1
+        self.runs = True
+        self.did: list[str] = []
+        self.begun = asyncio.Event()
+        self.ready = threading.Event()
+        self.fails = False
+
+    def kill(self) -> None:
+        """Be gone."""
+        self.runs = False
+        self.did.append("kill")
+
+    def wipe(self) -> None:
+        """Be gone, with all data."""
+        self.runs = False
+        self.did.append("wipe")
+
+    def begin(self) -> None:
+        """Start."""
+        self.did.append("begin")
+        self.begun.set()
+        if self.fails:
+            raise UnavailableError("no room")
+        self.runs = True
+
+    def wait(self) -> None:
+        """Take as long as the test wants."""
+        assert self.ready.wait(20)
 
 
 async def order(client: TestClient[Any, Any], act: str, link: str = "", value: object = 0) -> int:

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from demo.control.layout import HIT, picture_of
+from demo.control.layout import HIT, LEGEND, picture_of
 from demo.control.lettering import label_lines, seal_lines, town_lines
 from demo.control.picture import Box, Picture
 from demo.district import District, Division, district_of, read_district
@@ -54,10 +54,11 @@ def overlapping(boxes: list[tuple[str, Box]]) -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.parametrize("has_broker", [False, True], ids=["direct", "broker"])
 @each
-def test_nothing_overlaps(district: District) -> None:
-    """Nodes, names and the words in the corners each have their own room."""
-    picture = picture_of(district)
+def test_nothing_overlaps(district: District, has_broker: bool) -> None:
+    """Nodes, names, the words in the corners and a broker below them each have their own room."""
+    picture = picture_of(district, has_broker=has_broker)
     boxes = [(f"node {spot.division.label}", spot.box) for spot in picture.spots]
     boxes += [
         (f"name {spot.division.label}", spot.label)
@@ -66,6 +67,10 @@ def test_nothing_overlaps(district: District) -> None:
     ]
     boxes += [(f"corner {number}", box) for number, box in enumerate(picture.corners)]
     assert overlapping(boxes) == []
+    assert (picture.broker is not None) == has_broker
+    if picture.broker is not None:
+        assert picture.corners[0].top + LEGEND[1] < picture.broker.top
+        assert picture.broker.bottom < picture.corners[0].bottom
 
 
 @each
