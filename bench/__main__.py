@@ -14,9 +14,9 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bench import moment, report, served, storing, travel
+from bench import carried, moment, report, served, storing, travel
 from bench.chunks import make_chunks
-from bench.context import FULL, QUICK, Context, Measure, Sizes
+from bench.context import FULL, QUICK, Context, Measure, MissingError, Sizes
 from bench.figures import Row
 
 MEASUREMENTS: Final[dict[str, Measure]] = {
@@ -29,6 +29,7 @@ MEASUREMENTS: Final[dict[str, Measure]] = {
     "moment": moment.measure,
     "start": served.start,
     "kiosk": served.kiosk,
+    "rabbitmq": carried.measure,
 }
 """By the word that ``--only`` takes."""
 
@@ -60,16 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     began = time.monotonic()
     rows: list[Row] = []
+    skipped: dict[str, str] = {}
     trouble = ""
     try:
-        asyncio.run(_measure(chosen, QUICK if options.quick else FULL, rows))
+        asyncio.run(_measure(chosen, QUICK if options.quick else FULL, rows, skipped))
     except KeyboardInterrupt:
         trouble = "stopped"
     except Exception as error:  # noqa: BLE001 - the edge: what was measured is shown all the same
         trouble = " ".join(str(_first(error)).split()) or type(error).__name__
     seconds = time.monotonic() - began
     console.print(report.table_of(rows))
-    report.write_json(options.json, rows, quick=options.quick, seconds=seconds)
+    report.write_json(options.json, rows, skipped, quick=options.quick, seconds=seconds)
+    for name, reason in skipped.items():
+        console.print(f"{name} was left out: {reason}.", highlight=False)
     console.print(f"{seconds:.0f} s. The same in {options.json}.", highlight=False)
     if trouble:
         sys.stderr.write(f"not all was measured: {trouble}.\n")
@@ -93,8 +97,13 @@ def _names() -> str:
     return ", ".join(MEASUREMENTS)
 
 
-async def _measure(chosen: dict[str, Measure], sizes: Sizes, rows: list[Row]) -> None:
+async def _measure(
+    chosen: dict[str, Measure], sizes: Sizes, rows: list[Row], skipped: dict[str, str]
+) -> None:
     """Run the measurements one after the other; ``rows`` grows with each.
+
+    What needs a program that is not installed is left out, and stands in ``skipped`` with the
+    reason.
 
     Raises:
         OverdueError: they were stopped, because something hangs or the machine is too slow.
@@ -102,14 +111,16 @@ async def _measure(chosen: dict[str, Measure], sizes: Sizes, rows: list[Row]) ->
     limit = asyncio.timeout(SECONDS_MAX)
     try:
         async with limit:
-            await _measure_each(chosen, sizes, rows)
+            await _measure_each(chosen, sizes, rows, skipped)
     except TimeoutError:
         if limit.expired():
             raise OverdueError(f"stopped after {SECONDS_MAX:g} s") from None
         raise
 
 
-async def _measure_each(chosen: dict[str, Measure], sizes: Sizes, rows: list[Row]) -> None:
+async def _measure_each(
+    chosen: dict[str, Measure], sizes: Sizes, rows: list[Row], skipped: dict[str, str]
+) -> None:
     shown = Console(stderr=True)
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
@@ -124,7 +135,10 @@ async def _measure_each(chosen: dict[str, Measure], sizes: Sizes, rows: list[Row
                 bar.update(task, description=f"{name}: {line}")
 
             tell("begins")
-            rows += await measure(Context(sizes, chunks, tell))
+            try:
+                rows += await measure(Context(sizes, chunks, tell))
+            except MissingError as error:
+                skipped[name] = str(error)
             bar.advance(task)
 
 

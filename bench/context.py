@@ -13,6 +13,10 @@ from bench.chunks import Chunks
 from bench.figures import Goal, Row, costing
 
 
+class MissingError(Exception):
+    """A program that is measured beside is not installed; says which one."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """How much of everything.
@@ -28,6 +32,8 @@ class Sizes:
         stores: Repetitions of the comparison with the straight line.
         repetitions: Of what travels.
         starts: Of starting a village.
+        below: Villages below the town that speaks to all of them.
+        broadcasts: Notices that it publishes one by one.
         load_seconds: Of each load on a kiosk.
     """
 
@@ -41,13 +47,16 @@ class Sizes:
     stores: int = 7
     repetitions: int = 3
     starts: int = 3
+    below: int = 50
+    broadcasts: int = 20
     load_seconds: float = 3.0
 
 
 FULL = Sizes()
 QUICK = Sizes(
     notices=1_000, posted=100, feedbacks=500, stored=1_000, pace=500, urgent=5, held=100,
-    stores=3, repetitions=1, starts=1, load_seconds=0.5,
+    stores=3, repetitions=1, starts=1, below=5,
+    broadcasts=2, load_seconds=0.5,
 )  # fmt: skip
 """A tenth: tells that all still runs; the figures say little."""
 
@@ -70,9 +79,9 @@ class Context:
     chunks: Chunks
     tell: Callable[[str], None]
 
-    def goal(self, bound: float) -> Goal | None:
-        """Return what an amount of full size shall not exceed; with less there is no goal."""
-        return Goal(bound) if self.sizes == FULL else None
+    def goal(self, bound: float, *, at_most: bool = True, of_ratio: bool = False) -> Goal | None:
+        """Return a goal of an amount of full size; with less there is none. See ``Goal``."""
+        return Goal(bound, at_most, of_ratio) if self.sizes == FULL else None
 
     def repeat(
         self,

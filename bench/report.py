@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,17 @@ def shown(value: float) -> str:
     return f"{value:.{decimals}f}"
 
 
-def write_json(path: Path, rows: Sequence[Row], *, quick: bool, seconds: float) -> None:
+def write_json(
+    path: Path, rows: Sequence[Row], skipped: Mapping[str, str], *, quick: bool, seconds: float
+) -> None:
     """Write the figures and what they were measured on.
+
+    Args:
+        path: Where to.
+        rows: The figures.
+        skipped: Measurements that were left out, and why.
+        quick: They are of a tenth only.
+        seconds: What all took.
 
     Raises:
         OSError: the file cannot be written.
@@ -68,6 +77,7 @@ def write_json(path: Path, rows: Sequence[Row], *, quick: bool, seconds: float) 
             "python": platform.python_version(),
             "sqlite": sqlite3.sqlite_version,
         },
+        "skipped": dict(skipped),
         "rows": [row.as_json() for row in rows],
     }
     path.parent.mkdir(parents=True, exist_ok=True)

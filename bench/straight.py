@@ -53,26 +53,36 @@ def open_file(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def store(connection: sqlite3.Connection, frames: Iterable[bytes], key: bytes, prev: bytes) -> int:
-    """Check and store ``frames``, one transaction each.
+class Line:
+    """What is stored so far, and what the next chunk has to follow."""
 
-    Args:
-        connection: From ``open_file``.
-        frames: Chunks of one feed, from its record 0 on, one run each.
-        key: The author's public key, 32 bytes.
-        prev: What record 0 follows, 32 bytes.
+    def __init__(self, connection: sqlite3.Connection, key: bytes, prev: bytes) -> None:
+        """Store through ``connection``, from ``open_file``.
 
-    Returns:
-        How many records were stored.
+        Args:
+            connection: Where to.
+            key: The author's public key, 32 bytes.
+            prev: What record 0 follows, 32 bytes.
+        """
+        self._connection = connection
+        self._prev = prev
+        self._public = Ed25519PublicKey.from_public_bytes(key)
+        self._protected = _PROTECTED + hashlib.sha256(key).digest()[:8]
+        self._unpacker = zstandard.ZstdDecompressor()
 
-    Raises:
-        BrokenError: a chain or a signature is wrong.
-    """
-    public, unpacker = Ed25519PublicKey.from_public_bytes(key), zstandard.ZstdDecompressor()
-    protected = _PROTECTED + hashlib.sha256(key).digest()[:8]
-    stored = 0
-    for frame in frames:
-        ((feed, first_seq, items),) = cbor2.loads(unpacker.decompress(cbor2.loads(frame)[3]))
+    def take(self, frame: bytes) -> int:
+        """Check and store the next chunk, of one run, in one transaction.
+
+        Returns:
+            How many records were stored.
+
+        Raises:
+            BrokenError: the chain is wrong.
+            InvalidSignature: the signature is.
+        """
+        packed = self._unpacker.decompress(cbor2.loads(frame)[3])
+        ((feed, first_seq, items),) = cbor2.loads(packed)
+        prev, protected = self._prev, self._protected
         rows: list[tuple[Any, ...]] = []
         payload = signature = b""
         for seq, item in enumerate(items, first_seq):
@@ -94,10 +104,21 @@ def store(connection: sqlite3.Connection, frames: Iterable[bytes], key: bytes, p
             rid8 = int.from_bytes(prev[:8], "big", signed=True)
             rows.append((seq, prev, rid8, header_cose, salt, body))
         # The last one vouches for all before it: each names the hash of its predecessor.
-        public.verify(signature, _SIGNED + protected + _AAD + cbor2.dumps(payload))
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(_INSERT, rows)
-        connection.execute("UPDATE feed SET count = ?, rid = ?", (first_seq + len(rows), prev))
-        connection.execute("COMMIT")
-        stored += len(rows)
-    return stored
+        self._public.verify(signature, _SIGNED + protected + _AAD + cbor2.dumps(payload))
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany(_INSERT, rows)
+        held = (first_seq + len(rows), prev)
+        self._connection.execute("UPDATE feed SET count = ?, rid = ?", held)
+        self._connection.execute("COMMIT")
+        self._prev = prev
+        return len(rows)
+
+
+def store(connection: sqlite3.Connection, frames: Iterable[bytes], key: bytes, prev: bytes) -> int:
+    """Check and store ``frames``, chunks of one feed from its record 0 on; see ``Line``.
+
+    Returns:
+        How many records were stored.
+    """
+    line = Line(connection, key, prev)
+    return sum(map(line.take, frames))

@@ -39,13 +39,14 @@ def test_table_and_file_say_the_same(tmp_path: Path) -> None:
     printed = StringIO()
     Console(width=150, file=printed).print(table_of([row]))
     file = tmp_path / "new" / "bench.json"
-    write_json(file, [row], quick=True, seconds=1.25)
+    write_json(file, [row], {"x": "y is missing"}, quick=True, seconds=1.25)
     told = json.loads(file.read_text("utf-8"))
     assert cells(row) == (
         "accept", "200", "records/s", "100 … 300", "0.50", "straight line", "≤ 150 ✗",
     )  # fmt: skip
     assert all(cell in printed.getvalue() for cell in cells(row))
     assert told["quick"] is True
+    assert told["skipped"] == {"x": "y is missing"}
     assert told["rows"] == [
         {"what": "accept", "median": 200.0, "unit": "records/s", "values": [100.0, 300.0, 200.0],
          "ratio": 0.5, "ratio_to": "straight line", "goal": "≤ 150", "goal_is_met": False}
