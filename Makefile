@@ -60,7 +60,7 @@ check: $(INSTALLED) ## what CI checks before the tests: style, format, types, la
 simulate: $(INSTALLED) compile ## many nodes, bad lines, crashes, virtual time: COUNT=100 histories from SEED=1
 	@$(PYTHON) -m tests.simulation --seed $(SEED) --count $(COUNT) $(ARGS)
 
-bench: $(INSTALLED) compile #+ measures against a straight line and what we owe, in 3 to 4 minutes: build/bench/bench.json
+bench: $(INSTALLED) compile #+ measures against a straight line and what we owe, in 4 to 5 minutes: build/bench/bench.json
 	@$(PYTHON) -m bench $(ARGS)
 
 stack: $(INSTALLED) compile #+ the nodes of docker-compose.yml by hand, over a private RabbitMQ and PostgreSQL

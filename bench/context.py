@@ -25,6 +25,7 @@ class Sizes:
         notices: Notices that travel down, and that a village misses.
         posted: Notices that travel down and were posted one by one.
         feedbacks: Feedbacks that travel up from each of two villages.
+        carried: Notices that travel over both carriers.
         stored: Records of the comparison with the straight line.
         pace: Records by which the machine's pace is taken between repetitions.
         urgent: Urgent notices published one by one.
@@ -32,14 +33,15 @@ class Sizes:
         stores: Repetitions of the comparison with the straight line.
         repetitions: Of what travels.
         starts: Of starting a village.
-        below: Villages below the town that speaks to all of them.
-        broadcasts: Notices that it publishes one by one.
+        below: Villages of a town that speaks to all of them over a broker.
+        broadcasts: Notices that it publishes, one after the other.
         load_seconds: Of each load on a kiosk.
     """
 
     notices: int = 10_000
     posted: int = 1_000
     feedbacks: int = 5_000
+    carried: int = 5_000
     stored: int = 10_000
     pace: int = 2_500
     urgent: int = 50
@@ -54,8 +56,8 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
-    notices=1_000, posted=100, feedbacks=500, stored=1_000, pace=500, urgent=5, held=100,
-    stores=3, repetitions=1, starts=1, below=5,
+    notices=1_000, posted=100, feedbacks=500, carried=500, stored=1_000, pace=500, urgent=5,
+    held=100, stores=3, repetitions=1, starts=1, below=5,
     broadcasts=2, load_seconds=0.5,
 )  # fmt: skip
 """A tenth: tells that all still runs; the figures say little."""

@@ -31,7 +31,9 @@ def moved_bytes(ports: Collection[int]) -> tuple[int, int]:
 def _own_sockets() -> Iterator[socket.socket]:
     """Yield a second handle of each internet socket that is open in this process."""
     for entry in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # it was closed meanwhile, or is no socket
+        with suppress(OSError):  # it was closed meanwhile
+            if not str(entry.readlink()).startswith("socket:"):
+                continue
             one = socket.socket(fileno=os.dup(int(entry.name)))
             if one.family in (socket.AF_INET, socket.AF_INET6):
                 yield one
