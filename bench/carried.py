@@ -70,8 +70,9 @@ async def _beside(given: Context, broker: Broker) -> Sequence[Row]:
     async with tree(LINE) as nodes:
         for number in given.repeat(given.sizes.repetitions):
             bodies = list(texts.notices(given.sizes.carried, seed=number))
-            for way, ones in carried.items():
-                ones.append(await _carry(nodes, way, bodies, broker))
+            # Turn by turn, so that neither of them always finds the warmer machine.
+            for way in (rabbit, WEBSOCKET) if number % 2 else (WEBSOCKET, rabbit):
+                carried[way].append(await _carry(nodes, way, bodies, broker))
             straights.append(await _straight(given, broker))
     return rows_of(given, carried[rabbit], carried[WEBSOCKET], straights)
 
