@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from bench.context import MissingError
+from demo.servers import rabbitmq
 from shared.record.feed import Level
 from tests.support.rabbit import (
     ADMIN,
-    HAS_RABBITMQ,
     RabbitServer,
     definitions_for,
     password_of,
 )
-
-MISSING: Final = "RabbitMQ is missing: apt-get install rabbitmq-server"
 
 _PUBLISHED: Final = re.compile(r"\bmessages_received_total\s*=>\s*(\d+)")
 
@@ -71,8 +69,8 @@ async def private_broker(divisions: Mapping[str, Level]) -> AsyncIterator[Broker
     Raises:
         MissingError: RabbitMQ is not installed.
     """
-    if not HAS_RABBITMQ:
-        raise MissingError(MISSING)
+    if not rabbitmq.is_installed():
+        raise MissingError(rabbitmq.MISSING)
     folder = _open_folder()
     server = RabbitServer(folder / "broker", definitions_for(dict(divisions)))
     try:

@@ -20,7 +20,12 @@ PROGRAMS: Final = Path("/usr/lib/rabbitmq/bin")
 USER: Final = "rabbitmq"
 VHOST: Final = "sanji"
 LOOPBACK: Final = "-kernel inet_dist_use_interface {127,0,0,1}"
-START_SECONDS_MAX: Final = 60.0
+START_SECONDS_MAX: Final = 240.0
+"""A budget: on a machine that is busy with other things a start takes many times its 5 s."""
+
+TOLD_CHARS_MAX: Final = 4000
+"""Of the server's last words, where it could not be started."""
+
 MISSING: Final = "RabbitMQ is missing: apt-get install rabbitmq-server"
 
 
@@ -240,6 +245,13 @@ def _until(
     while not holds():
         ended = process is not None and process.poll() is not None
         if ended or time.monotonic() > last:
-            said = (folder / "out.txt").read_text(errors="replace")
-            raise UnavailableError(f"RabbitMQ does not do what it was told: {said[-2000:]}")
+            why = "it ended" if ended else f"no answer in {START_SECONDS_MAX:g} s"
+            raise UnavailableError(f"RabbitMQ did not start, {why}: {_last_words(folder)}")
         time.sleep(0.05)
+
+
+def _last_words(folder: Path) -> str:
+    """Return the end of what the server printed and logged."""
+    files = (folder / "out.txt", *sorted((folder / "log").glob("*.log")))
+    texts = ((file.name, file.read_text("utf-8", "replace")) for file in files if file.exists())
+    return "\n".join(f"--- {name}\n{text[-TOLD_CHARS_MAX:]}" for name, text in texts)

@@ -1,5 +1,6 @@
 """The private RabbitMQ of tests: it speaks TLS too, and passwords follow from codes."""
 
+import asyncio
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,12 @@ class RabbitServer(rabbitmq.RabbitServer):
         self.tls_port = free_port()
         tls = rabbitmq.Tls(self.tls_port, self.authority.ca, *self.authority.issue("broker"))
         super().__init__(folder, definitions, tls=tls)
+
+
+async def revived(server: RabbitServer) -> None:
+    """Start a broker again that was killed, while the loop goes on."""
+    server.begin()
+    await asyncio.to_thread(server.wait)
 
 
 def password_of(code: str) -> str:

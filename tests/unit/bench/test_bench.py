@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import MEASUREMENTS
-from tests.support.rabbit import HAS_RABBITMQ
+from demo.servers import rabbitmq
 
 ROOT = Path(__file__).parents[3]
 
@@ -76,13 +76,13 @@ def test_quick_measures_every_row(tmp_path: Path) -> None:
 
     Where RabbitMQ is not installed, its rows are left out and nothing else.
     """
-    rows = ROWS + (ROWS_OF_RABBITMQ if HAS_RABBITMQ else ())
+    rows = ROWS + (ROWS_OF_RABBITMQ if rabbitmq.is_installed() else ())
     file = tmp_path / "bench.json"
     done = bench("--quick", "--json", str(file))
     assert (done.returncode, done.stderr) == (0, "")
     told = json.loads(file.read_text("utf-8"))
     assert tuple(row["what"] for row in told["rows"]) == rows
-    assert list(told["skipped"]) == ([] if HAS_RABBITMQ else ["rabbitmq"])
+    assert list(told["skipped"]) == ([] if rabbitmq.is_installed() else ["rabbitmq"])
     assert all(row["median"] > 0 for row in told["rows"])
     assert all(f"│ {name} " in done.stdout for name in rows)
 

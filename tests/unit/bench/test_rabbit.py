@@ -128,7 +128,7 @@ async def test_without_a_broker_its_rows_are_left_out(monkeypatch: pytest.Monkey
     async def other(_given: Context) -> list[Row]:
         return [Row("x", "s", [1.0])]
 
-    monkeypatch.setattr(rabbit, "HAS_RABBITMQ", False)
+    monkeypatch.setattr("bench.rabbit.rabbitmq.is_installed", lambda: False)
     rows: list[Row] = []
     skipped: dict[str, str] = {}
     chosen: dict[str, Measure] = {"rabbitmq": carried.measure, "other": other}

@@ -1,0 +1,21 @@
+"""Waits that a fault would fill with minutes are shortened; what is waited for is the same."""
+
+from typing import Final
+
+import pytest
+
+from broker.rabbitmq import carrier, relay, wire
+from broker.rabbitmq.timing import Timing
+
+QUICK: Final = Timing(handshake_seconds=3.0, retry_seconds=(0.05, 0.5))
+
+HEARTBEAT_SECONDS: Final = 1
+"""Between client and broker; after two that are missed a connection counts as dead."""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up a silent handshake, dial again and miss a heartbeat sooner than in the field."""
+    for module in (carrier, relay):
+        monkeypatch.setattr(module, "Timing", lambda: QUICK)
+    monkeypatch.setattr(wire, "HEARTBEAT_SECONDS", HEARTBEAT_SECONDS)
