@@ -13,12 +13,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import district.cli
+from demo.servers.postgresql import Server
 from shared.app.compose import open_node
 from shared.app.membership import init_district
 from shared.domain.notices.kinds import PUBLISHED
 from shared.node.author import Draft
 from shared.node.home import Home
-from tests.support.postgresql import PASSWORD, Server
+from tests.support.postgresql import PASSWORD
 
 CODE = "340602"
 

@@ -51,7 +51,7 @@ class Exchange:
         line: Over which all of them reach the broker.
         server: The broker.
         given: What callers were told is accepted.
-        logs: Files of SQLite that are audited, by division.
+        logs: What is audited, by division: a file of SQLite, or the rows of another database.
         opened_before: Connections that the line had taken when the fault struck.
     """
 
@@ -62,7 +62,9 @@ class Exchange:
         self.server = server
         self.given: Given = []
         self.opened_before = 0
-        self.logs = {code: home.database_file for code, home in tiers.homes.items()}
+        self.logs: dict[str, Path | list[audit.Rows]] = {
+            code: home.database_file for code, home in tiers.homes.items()
+        }
 
     async def struck(self, fault: Fault) -> None:
         """Say all, let ``fault`` happen while it is under way, and wait until all have all.
@@ -174,7 +176,11 @@ async def exchanging(
         exchange = Exchange(tiers, line, server)
         yield exchange
     assert len(exchange.given) > 2 * EACH_WAY
-    assert findings(exchange.logs, exchange.given) == NOTHING_FOUND
+    logs = {
+        code: audit.rows_of_file(log) if isinstance(log, Path) else log
+        for code, log in exchange.logs.items()
+    }
+    assert findings(logs, exchange.given) == NOTHING_FOUND
 
 
 NOTHING_FOUND: Final[dict[str, list[str]]] = {
@@ -183,18 +189,18 @@ NOTHING_FOUND: Final[dict[str, list[str]]] = {
 
 
 def findings(
-    databases: dict[str, Path], given: Iterable[tuple[bytes, str]]
+    databases: dict[str, list[audit.Rows]], given: Iterable[tuple[bytes, str]]
 ) -> dict[str, list[str]]:
     """Return what the independent auditor finds in the logs, read by its own SQL.
 
     Args:
-        databases: SQLite files, by division.
+        databases: The rows that the auditor reads, by division.
         given: What callers were told is accepted; it must be at all holders, with equal heads.
     """
     problems: list[str] = []
     logs = {code: audit.Log(code, problems) for code in databases}
     for code, log in logs.items():
-        log.read(databases[code])
+        log.read(*databases[code])
     audit.compare(logs, problems)
     return {
         "lost": list(audit.find_lost(logs, given)),

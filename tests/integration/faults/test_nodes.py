@@ -1,22 +1,20 @@
 """A node's process is killed, its database server is, or its clock goes wrong by years."""
 
 import asyncio
-import json
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
+from demo.servers.postgresql import Server
 from shared.node.clock import Clock
 from tests.acceptance import audit
 from tests.integration.faults.exchange import EACH_WAY, FEW, Exchange, exchanging
-from tests.support.postgresql import Server
+from tests.support.postgresql import PASSWORD
 from tests.support.rabbit import RabbitServer
 from tests.support.tiers import DISTRICT, TOWN, VILLAGE, Tiers
 
@@ -65,7 +63,7 @@ async def test_a_town_that_is_killed(tmp_path: Path, rabbit: RabbitServer) -> No
 @pytest.fixture
 def mortal(postgresql_server: Server) -> Iterator[Server]:
     """A PostgreSQL server that flushes, and that a test may kill."""
-    server = Server(fsync=True)
+    server = Server(PASSWORD, fsync=True)
     yield server
     server.remove()
 
@@ -74,7 +72,7 @@ async def test_a_database_server_that_is_killed(
     tmp_path: Path, rabbit: RabbitServer, mortal: Server
 ) -> None:
     """The district's PostgreSQL is killed amid commits: links wait, then all goes on."""
-    url, copy = mortal.new_database(), tmp_path / "district.db"
+    url = mortal.new_database()
 
     async def killed(exchange: Exchange) -> None:
         await asyncio.to_thread(mortal.kill)
@@ -83,31 +81,7 @@ async def test_a_database_server_that_is_killed(
     async with exchanging(tmp_path, rabbit, district=f"database_url = '{url}'\n") as exchange:
         await exchange.struck(killed)
         await exchange.tiers.stop(DISTRICT)
-        copy_log(mortal, url, copy)
-        exchange.logs[DISTRICT] = copy
-
-
-def copy_log(server: Server, url: str, copy: Path) -> None:
-    """Copy what the auditor reads out of PostgreSQL into a file of SQLite, by psql."""
-    with closing(sqlite3.connect(copy)) as file:
-        for query, name in (
-            (audit.SELECT_FEEDS, "feed"), (audit.SELECT_RECORDS, "record"),
-            (audit.SELECT_ASIDE, "aside"),
-        ):  # fmt: skip
-            asked = f"SELECT json_agg(row) FROM ({query}) AS row"  # noqa: S608 - the auditor's own
-            said = server.sql(asked, server.name(url))
-            rows = [[_value(one) for one in row.values()] for row in json.loads(said or "[]")]
-            columns = query.removeprefix("SELECT ").partition(" FROM ")[0]
-            file.execute(f"CREATE TABLE {name} ({columns})")
-            places = ", ".join("?" * (columns.count(",") + 1))
-            file.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - see above
-        file.commit()
-
-
-def _value(shown: Any) -> Any:
-    """Return what PostgreSQL shows in JSON: bytes stand there in hex, behind a mark."""
-    is_bytes = isinstance(shown, str) and shown.startswith("\\x")
-    return bytes.fromhex(shown[2:]) if is_bytes else shown
+        exchange.logs[DISTRICT] = await audit.rows_of_server(url)
 
 
 async def test_a_clock_that_is_wrong(
