@@ -111,6 +111,8 @@ def stack(
         plan = (head + mark + tail).replace(f"ws://{name}:8340/", f"ws://127.0.0.1:{port}/")
     made = Stack(folder, plan)
     with ExitStack() as ending:
+        # Its divisions get passwords of their own at the broker that other tests use after it.
+        ending.callback(rabbit.import_definitions, rabbit.definitions)
         ending.callback(made.stop)
         yield made
 
