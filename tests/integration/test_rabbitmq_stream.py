@@ -1,0 +1,86 @@
+"""What a relay says once to all below: only what is for all of them, each record once."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from broker.rabbitmq.login import place_of
+from broker.rabbitmq.parcel import Parcel
+from broker.rabbitmq.timing import Timing
+from broker.rabbitmq.topology import down_stream
+from broker.rabbitmq.wire import open_wire
+from shared.link.frames import TO_ALL, Chunk, decode_frame
+from shared.record.feed import is_for_all_below
+from tests.support.carriers import soon
+from tests.support.rabbit import ADMIN, RabbitServer, login
+from tests.support.tiers import DISTRICT, TOWN, VILLAGE, VILLAGE_2, Tiers, only
+
+ALL = {code: only("amqp") for code in (TOWN, VILLAGE, VILLAGE_2)}
+
+
+async def delete_streams(rabbit: RabbitServer) -> None:
+    """Delete the streams of district and town; no error if there are none."""
+    wire = await soon(
+        open_wire(place_of(rabbit.address), login(rabbit, ADMIN), Timing(), "deleter")
+    )
+    for code in (DISTRICT, TOWN):
+        await soon(wire.delete(down_stream(code).name))
+    await soon(wire.close())
+
+
+async def read_stream(rabbit: RabbitServer, code: str, count: int) -> list[Chunk]:
+    """Return the first ``count`` messages that lie in the stream of relay ``code``."""
+    wire = await soon(open_wire(place_of(rabbit.address), login(rabbit, ADMIN), Timing(), "t"))
+    came: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def take(parcel: Parcel, done: Callable[[], None]) -> None:
+        came.put_nowait(parcel.body)
+        done()
+
+    await soon(wire.consume_apart(down_stream(code).name, take, lambda _why: None, "first"))
+    frames = [decode_frame(await soon(came.get()), ()) for _ in range(count)]
+    await soon(wire.close())
+    return [frame for frame in frames if isinstance(frame, Chunk)]
+
+
+async def test_what_is_for_all_goes_once_and_nothing_else(
+    tmp_path: Path, rabbit: RabbitServer
+) -> None:
+    """A notice for one village stands in no message that the other could read."""
+    await delete_streams(rabbit)  # those of tests before hold what is not ours
+    async with Tiers(tmp_path, rabbit.address) as tiers:
+        await tiers.start(ALL)
+        town = tiers.nodes[TOWN]
+        await tiers.act(DISTRICT, "publish", title="到时都连上了", text="正文")
+        await tiers.settled()
+        for number in range(5):
+            await tiers.act(DISTRICT, "publish", title=f"大家的{number}", text="正文")
+            await tiers.act(DISTRICT, "publish", title=f"一个村的{number}", text="正文", to=VILLAGE)
+        await tiers.settled()
+        links = [town.links._open[code][0] for code in (VILLAGE, VILLAGE_2)]
+        assert [link.hears_all for link in links] == [True, True]
+        said = town.links.broadcaster.said
+        assert said >= 5
+        chunks: list[Chunk] = []
+        while sum(len(run.records) for chunk in chunks for run in chunk.runs) < said:
+            chunks = await read_stream(rabbit, TOWN, len(chunks) + 1)
+        assert all(chunk.session == TO_ALL for chunk in chunks)
+        assert all(is_for_all_below(run.feed, TOWN) for chunk in chunks for run in chunk.runs)
+        for code in (VILLAGE, VILLAGE_2):
+            assert tiers.nodes[code].log.counters.refused == 0
+
+
+async def test_a_stream_that_is_deleted_costs_no_record(
+    tmp_path: Path, rabbit: RabbitServer
+) -> None:
+    """The links carry what the stream does not."""
+    async with Tiers(tmp_path, rabbit.address) as tiers:
+        await tiers.start(ALL)
+        await tiers.act(DISTRICT, "publish", title="前", text="正文")
+        await tiers.settled()
+        await delete_streams(rabbit)
+        for number in range(5):
+            await tiers.act(DISTRICT, "publish", title=f"后{number}", text="正文")
+        await tiers.settled()
+        for code in tiers.nodes:
+            assert (await tiers.act(code, "verify"))["problems"] == []
