@@ -141,7 +141,7 @@ MUTANTS: Final = (
     Mutant(
         "what is under way is sent again",
         SESSION,
-        "        first = max(entry.count if entry else 0, self._unanswered.under_way(feed))\n",
+        "        first = max(entry.count if entry else 0, self._under_way(feed))\n",
         "        first = entry.count if entry else 0\n",
         seeds=(4, 40),
     ),
