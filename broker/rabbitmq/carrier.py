@@ -99,6 +99,7 @@ class DialledConnection(RabbitMqConnection):
 
     dropped = 0
     _relay = ""
+    _is_seeking = False
 
     def came(self, parcel: Parcel, done: Callable[[], None]) -> None:
         """Take in a message of our reply queue, if it is of this link and of who answered first.
@@ -135,14 +136,16 @@ class DialledConnection(RabbitMqConnection):
 
     def _hears_no_more(self, why: str) -> None:
         self.hears_relay = False
-        if self.down or self._wire.down:
+        if self.down or self._wire.down or self._is_seeking:
             return
+        self._is_seeking = True
         logger.info("not heard", stream=down_stream(self.peer).name, why=why)
         self._spawn(self._hear_again())
 
     async def _hear_again(self) -> None:
         self._tell()
         await asyncio.sleep(self._timing.stream_seconds)
+        self._is_seeking = False
         await self.hear_all()
         self._tell()
 

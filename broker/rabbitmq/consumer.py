@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
@@ -109,6 +110,12 @@ class Consumer:
 
     async def _was_cancelled(self, _frame: Any) -> None:
         self._on_end("the broker ended the queue from which we hear")
+
+    async def close(self) -> None:
+        """Hear no more, and give the channel back if the broker has not ended it."""
+        await self.stop()
+        with suppress(LinkDownError):
+            await self._ask(self._channel.close())
 
     async def stop(self) -> None:
         """Acknowledge nothing more; the channel is closed by its owner."""

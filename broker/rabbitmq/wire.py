@@ -64,7 +64,7 @@ class Wire:
         self._timing = timing
         self._window = asyncio.Semaphore(CONFIRMS_MAX)
         self._consumer: Consumer | None = None
-        self._apart: list[Consumer] = []
+        self._apart: Consumer | None = None
         self._on_down: Callable[[str], None] = lambda _why: None
 
     async def start(self) -> None:
@@ -141,11 +141,12 @@ class Wire:
         Raises:
             LinkDownError: the broker refuses, or there is none.
         """
+        if self._apart is not None:
+            await self._apart.close()  # a user has few channels
         channel = self._connection.channel()
         await self._asked(channel.initialize())
-        consumer = Consumer(channel, self._asked, on_end)
-        self._apart.append(consumer)
-        await consumer.hear(stream, on_parcel, STREAM_PREFETCH, offset)
+        self._apart = Consumer(channel, self._asked, on_end)
+        await self._apart.hear(stream, on_parcel, STREAM_PREFETCH, offset)
 
     async def publish(self, parcel: Parcel, exchange: str, key: str) -> None:
         """Publish ``parcel`` and wait until the broker has it; a full queue makes it wait longer.
@@ -230,7 +231,7 @@ class Wire:
     async def close(self) -> None:
         """Close the connection; whatever was published before was sent."""
         self.fail("the link was closed")
-        for consumer in (self._consumer, *self._apart):
+        for consumer in (self._consumer, self._apart):
             if consumer is not None:
                 await consumer.stop()
         await close_quietly(self._connection, self._timing)

@@ -17,7 +17,7 @@ from broker.rabbitmq.login import Login, client_tls, place_of
 from broker.rabbitmq.parcel import Kind, Parcel, message_of
 from broker.rabbitmq.relay import RabbitMqRelay
 from broker.rabbitmq.timing import Timing
-from broker.rabbitmq.topology import exchange_of, key_of, reply_queue, up_queue
+from broker.rabbitmq.topology import down_stream, exchange_of, key_of, reply_queue, up_queue
 from broker.rabbitmq.wire import NoAnswerError, Wire, open_wire
 from demo.servers.rabbitmq import VHOST
 from shared.link.carrier import Connection, LinkDownError
@@ -362,3 +362,21 @@ async def test_tls_needs_a_certificate_that_is_trusted(
 def test_a_parcel_says_who_sent_it() -> None:
     """The broker compares the property with who is logged in."""
     assert message_of(Parcel(Kind.TAKEN, "f" * 32, 1, user="me")).user_id == "me"
+
+
+async def test_a_stream_that_comes_and_goes_uses_up_no_channels(rabbit: RabbitServer) -> None:
+    """Each user has few: what is heard no more gives its channel back."""
+    stream = down_stream(PARENT.code)
+    async with wire_of(rabbit, CHILD.code) as wire, wire_of(rabbit, ADMIN) as admin:
+        for _ in range(3):
+            await soon(admin.delete(stream.name))
+            await soon(admin.declare(stream))
+            ended: asyncio.Queue[str] = asyncio.Queue()
+            hearing = wire.consume_apart(
+                stream.name, lambda _parcel, done: done(), ended.put_nowait, "next"
+            )
+            await soon(hearing)
+            await soon(admin.delete(stream.name))
+            await soon(ended.get())
+        users = rabbit.ctl("list_channels", "user").split()
+        assert users.count(CHILD.code) == 3  # to publish, to consume, the last apart
