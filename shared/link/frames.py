@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import zstandard
@@ -47,6 +48,7 @@ _CHUNK: Final = 1
 _HEADS_FIELDS: Final = 5
 _VERBATIM_FIELDS: Final = 3
 _LEAN_FIELDS: Final = 7
+_LEAN_TYPES: Final = (bytes, int, str, list, dict, bytes, bytes)
 _LEAN_LENGTHS: Final = (64, SALT_BYTES)
 _HEADS_PAYLOAD_BYTES_MAX: Final = 512
 
@@ -154,11 +156,16 @@ def encode_heads(heads: Heads, key: SigningKey) -> bytes:
     return cbor.encode([_HEADS, key.sign(payload, HEADS_AAD), int(heads.mode), entries, forks])
 
 
-def encode_chunk(chunk: Chunk, *, level: int = ZSTD_LEVEL) -> bytes:
-    """Return the frame; the caller keeps to the limits (see ``ChunkBuilder``)."""
-    runs = [[list(run.feed), run.first_seq, _lean_records(run)] for run in chunk.runs]
-    packed = zstandard.ZstdCompressor(level=level).compress(cbor.encode_flat(runs))
-    return cbor.encode_flat([_CHUNK, chunk.session, chunk.n, packed])
+def encode_chunk(chunk: Chunk) -> bytes:
+    """Return the frame; the caller keeps to the limits (see ``shared.node.packing``)."""
+    return cbor.encode_flat([_CHUNK, chunk.session, chunk.n, _packed(chunk.runs)])
+
+
+@lru_cache(maxsize=4)
+def _packed(runs: tuple[Run, ...]) -> bytes:
+    """Return what is the same in a Chunk for each neighbour; most get it one after the other."""
+    values = [[list(run.feed), run.first_seq, _lean_records(run)] for run in runs]
+    return zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(cbor.encode_flat(values))
 
 
 def decode_frame(data: bytes, keys: Sequence[PublicKey]) -> Heads | Chunk:
@@ -302,17 +309,15 @@ def _verbatim(item: list[Any]) -> Record:
 
 
 def _restored(feed: Feed, seq: int, before: Record, item: list[Any]) -> Record:
-    match item:
-        case [bytes(signature), int(at_ms), str(kind), list(refs), dict(ext), bytes(salt),
-              bytes(body)] if (len(signature), len(salt)) == _LEAN_LENGTHS:  # fmt: skip
-            header = Header(
-                feed, seq, before.rid, _counter(at_ms), kind, len(body), body_hash(salt, body),
-                tuple(refs), ext,
-            )  # fmt: skip
-        case _:
-            raise FaultError("not the fields of a lean record")
-    payload = encode_header(check_header(header))
-    envelope = Envelope(before.envelope.kid, payload, signature)
+    if tuple(map(type, item)) != _LEAN_TYPES:
+        raise FaultError("not the fields of a lean record")
+    signature, at_ms, kind, refs, ext, salt, body = item
+    if (len(signature), len(salt)) != _LEAN_LENGTHS:
+        raise FaultError("a signature has 64 bytes, a salt 16")
+    header = Header(
+        feed, seq, before.rid, at_ms, kind, len(body), body_hash(salt, body), tuple(refs), ext
+    )
+    envelope = Envelope(before.envelope.kid, encode_header(check_header(header)), signature)
     record = Record(wrap(envelope), salt, body)
     # Both are what these bytes decode to; not decoding them again saves a third of the time.
     record.__dict__["header"] = header

@@ -82,6 +82,35 @@ class Held:
 NOTHING = Held(0, b"")
 
 
+def judge(
+    runs: Sequence[Run], held: Sequence[Held | None], roster: Roster, *, in_order: bool = True
+) -> tuple[list[Outcome], Roster]:
+    """Judge the runs of a chunk, each knowing what those before it said of trust.
+
+    Args:
+        runs: As they came, each of a feed of its own.
+        held: The state of each run's feed here; None where this node is not entitled to it.
+        roster: The trust facts held.
+        in_order: See ``accept``.
+
+    Returns:
+        An outcome a run, and the roster that knows also what the accepted ones say: ``roster``
+        itself if that is nothing.
+    """
+    outcomes, learned = list[Outcome](), roster
+    for run, one in zip(runs, held, strict=True):
+        if one is None:
+            outcomes.append(Refused(f"this node is not entitled to {run.feed}"))
+            continue
+        outcome = accept(run, one, learned, in_order=in_order)
+        outcomes.append(outcome)
+        if isinstance(outcome, Accepted) and run.feed.lane == "trust":
+            learned = learned.copy() if learned is roster else learned
+            for record in outcome.run.records:
+                learned.learn(record)
+    return outcomes, learned
+
+
 def accept(  # noqa: PLR0911 - a list of judgements, each with its own end
     run: Run, held: Held, roster: Roster, *, in_order: bool = True
 ) -> Outcome:

@@ -7,9 +7,13 @@ is changed only after the commit succeeded, so a failed write changes nothing.
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
 from shared.errors import FaultError, InvalidError, NotFoundError
-from shared.log.accept import Accepted, Duplicate, Fork, Gap, Held, Outcome, Refused, accept
+from shared.log.accept import Accepted, Duplicate, Fork, Gap, Held, Outcome, Refused, judge
+from shared.log.offload import Offload, inline
+from shared.log.recent import Recent
 from shared.log.store import BadFrame, Batch, FeedState, ForkProof, Store, Stored
 from shared.record.envelope import RECORD_AAD, unwrap
 from shared.record.feed import Feed, is_holder, travel_order
@@ -25,6 +29,9 @@ EPOCH_NOTE = "epoch"
 ANCHOR_NOTE = "anchor"
 REVISED_NOTE = "trust/revised"
 """How often something learned of trust was taken back; whatever stands on it is folded anew."""
+
+AT_ONCE_RECORDS_MAX: Final = 16
+"""So few are verified in less time than a thread is worth."""
 
 NOTHING_HELD = FeedState()
 
@@ -58,6 +65,13 @@ class _Trial:
     learned: bool = False
     doubt: bool = False
 
+    def learn(self, run: Run) -> None:
+        """Learn what own records say of trust."""
+        if not self.learned:
+            self.roster, self.learned = self.roster.copy(), True
+        for record in run.records:
+            self.roster.learn(record)
+
 
 class Log:
     """A node's records and what follows from them at once: heads and roster.
@@ -71,13 +85,22 @@ class Log:
         epoch: The node's current epoch; empty before the first.
         doubt: True once records show that another incarnation wrote in our epoch (4.3); the
             author then opens a new one.
+        offload: Where long frames are decoded and many records verified.
         revised: How often something learned of trust was taken back, over all starts.
     """
 
-    def __init__(self, me: str, store: Store, anchor: bytes) -> None:
-        """Wrap ``store``; nothing is read before ``open``."""
+    def __init__(self, me: str, store: Store, anchor: bytes, offload: Offload = inline) -> None:
+        """Wrap ``store``; nothing is read before ``open``.
+
+        Args:
+            me: Division code of this node.
+            store: Where the records are.
+            anchor: rid of the district's founding record.
+            offload: See the class.
+        """
         self.me = me
         self.store = store
+        self.offload = offload
         self.roster = Roster(anchor)
         self.feeds: dict[Feed, FeedState] = {}
         self.forks: dict[Feed, ForkProof] = {}
@@ -86,6 +109,7 @@ class Log:
         self.doubt = False
         self.revised = 0
         self.lock = asyncio.Lock()
+        self._recent = Recent()
         self._listeners: list[Callable[[Sequence[Feed]], None]] = []
 
     async def open(self) -> None:
@@ -116,6 +140,23 @@ class Log:
         """Return what is held of ``feed``."""
         return self.feeds.get(feed, NOTHING_HELD)
 
+    async def read(
+        self, feed: Feed, first_seq: int, records_max: int, bytes_max: int
+    ) -> Sequence[Record]:
+        """Return consecutive trunk records from ``first_seq`` or the next one held.
+
+        Args:
+            feed: Of this feed.
+            first_seq: From here on.
+            records_max: So many at most.
+            bytes_max: What they may have together (``record_bytes``); one always fits.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        recent = self._recent.read(feed, first_seq, records_max, bytes_max)
+        return recent or await self.store.read(feed, first_seq, records_max, bytes_max)
+
     async def find(self, rid: bytes) -> Stored:
         """Return the trunk record ``rid``.
 
@@ -137,7 +178,9 @@ class Log:
         """
         trial = _Trial(self.roster, batch)
         for run in batch.runs:
-            self._add(trial, run)
+            self._grow(trial, run)
+            if run.feed.lane == "trust":
+                trial.learn(run)
         await self._commit(trial)
 
     # --- others' records -------------------------------------------------------------------------
@@ -148,7 +191,7 @@ class Log:
         """Judge and store runs that came from a neighbour, in one transaction.
 
         Args:
-            runs: In the order of the chunk.
+            runs: In the order of the chunk; no feed stands twice in it (protocol 5.3).
             at_ms: Time of storing, Unix ms UTC.
             in_order: See ``shared.log.accept.accept``.
 
@@ -159,20 +202,17 @@ class Log:
             StorageError: nothing was stored.
         """
         async with self.lock:
-            trial = _Trial(self.roster, Batch(at_ms))
-            outcomes = [await self._judge(trial, run, in_order=in_order) for run in runs]
+            usable = [self._below_stop(run) for run in runs]
+            held = [await self._held(run) for run in usable]
+            judging = partial(judge, usable, held, self.roster, in_order=in_order)
+            is_long = sum(len(run.records) for run in runs) > AT_ONCE_RECORDS_MAX
+            outcomes, roster = await (self.offload if is_long else inline)(judging)
+            trial = _Trial(roster, Batch(at_ms), learned=roster is not self.roster)
+            for run, outcome in zip(usable, outcomes, strict=True):
+                await self._take(trial, run.feed, outcome)
             await self._commit(trial)
             self._count(runs, outcomes)
         return outcomes
-
-    async def _judge(self, trial: _Trial, run: Run, *, in_order: bool) -> Outcome:
-        if not is_holder(run.feed, self.me):
-            return Refused(f"this node is not entitled to {run.feed}")
-        below = self._below_stop(run)
-        held = await self._held(below, trial)
-        outcome = accept(below, held, trial.roster, in_order=in_order)
-        await self._take(trial, below, outcome)
-        return outcome
 
     async def accept_forks(self, proofs: Iterable[ForkProof], at_ms: int) -> None:
         """Stop the feeds whose fork a neighbour proves (protocol 5.6).
@@ -212,8 +252,11 @@ class Log:
             return run
         return Run(run.feed, run.first_seq, run.records[: _stop_of(fork) - run.first_seq])
 
-    async def _held(self, run: Run, trial: _Trial) -> Held:
-        state = trial.feeds.get(run.feed, self.state(run.feed))
+    async def _held(self, run: Run) -> Held | None:
+        """Return what is held of the run's feed; None if this node is not entitled to it."""
+        if not is_holder(run.feed, self.me):
+            return None
+        state = self.state(run.feed)
         overlap: Sequence[bytes] = ()
         if run.first_seq < state.count:
             wanted = min(len(run.records), state.count - run.first_seq)
@@ -222,28 +265,22 @@ class Log:
         at_stop = state.stopped and not (fork is not None and state.count < _stop_of(fork))
         return Held(state.count, state.rid, overlap, at_stop)
 
-    async def _take(self, trial: _Trial, run: Run, outcome: Outcome) -> None:
+    async def _take(self, trial: _Trial, feed: Feed, outcome: Outcome) -> None:
         match outcome:
             case Accepted(fresh):
                 trial.batch.runs.append(fresh)
                 trial.doubt |= self._casts_doubt(fresh)
-                self._add(trial, fresh)
+                self._grow(trial, fresh)
             case Fork(seq, branch):
-                await self._take_fork(trial, run.feed, seq, branch)
+                await self._take_fork(trial, feed, seq, branch)
             case _:
                 return
 
-    def _add(self, trial: _Trial, run: Run) -> None:
-        """Count ``run`` to the trunk of the transaction and learn what it says of trust."""
+    def _grow(self, trial: _Trial, run: Run) -> None:
+        """Let the transaction's trunk reach the end of ``run``."""
         stopped = self.state(run.feed).stopped
         state = FeedState(run.end, run.records[-1].rid, stopped, trial.batch.at_ms)
         trial.feeds[run.feed] = state
-        if run.feed.lane != "trust":
-            return
-        if not trial.learned:
-            trial.roster, trial.learned = self.roster.copy(), True
-        for record in run.records:
-            trial.roster.learn(record)
 
     async def _take_fork(
         self, trial: _Trial, feed: Feed, seq: int, branch: Sequence[Record]
@@ -326,7 +363,10 @@ class Log:
         if taken_back:
             trial.roster = await self._learned()
             self.revised += 1
+        for run in trial.batch.runs:
+            self._recent.add(run)
         if trial.batch.cuts:
+            self._recent.clear()
             held = await self.store.feeds()
             trial.feeds.update((feed, held[feed]) for feed, _ in trial.batch.cuts)
         self.feeds.update(trial.feeds)

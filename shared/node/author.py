@@ -6,12 +6,13 @@ meanwhile (group commit).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from shared.errors import NotFoundError, RefusedError, SanjiError, StorageError, UnavailableError
 from shared.log.log import EPOCH_NOTE, Log
+from shared.log.offload import Offload, in_thread
 from shared.log.store import Batch, FeedState
 from shared.node.clock import Clock
 from shared.record.body import SALT_BYTES, body_hash, encode_body
@@ -29,18 +30,6 @@ BATCH_RECORDS_MAX: Final = 500
 WAITING_MAX: Final = 20_000
 
 Entropy = Callable[[int], bytes]
-Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
-T = TypeVar("T")
-
-
-async def inline(work: Callable[[], T]) -> T:
-    """Run ``work`` here and now: for virtual time and small batches."""
-    return work()
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """Run ``work`` off the event loop: signatures release the interpreter's lock."""
-    return await asyncio.to_thread(work)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

@@ -57,7 +57,7 @@ class Broadcaster:
         unsubscribe = self._log.subscribe(self._note_changes)
         try:
             while True:
-                if runs := await read_runs(self._log.store, self._ranges()):
+                if runs := await read_runs(self._log, self._ranges()):
                     await broadcast.send(encode_chunk(Chunk(TO_ALL, 0, runs)))
                     self._note_said(runs)
                 else:

@@ -7,6 +7,7 @@ nothing of a link happens at two places at once.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from shared.errors import FaultError, StorageError
@@ -26,6 +27,7 @@ from shared.link.session import NextToAll, Session
 from shared.link.timing import Timing
 from shared.log.accept import Accepted, Duplicate, Outcome, Refused
 from shared.log.log import Log
+from shared.log.offload import inline
 from shared.log.store import BadFrame
 from shared.node.author import Entropy
 from shared.node.clock import Clock, wait_for, within
@@ -39,6 +41,9 @@ INBOX_FRAMES_MAX: Final = 16
 
 SEND_SECONDS_MAX: Final = 60.0
 """A neighbour that takes no frame for so long is as good as gone."""
+
+AT_ONCE_BYTES_MAX: Final = 8 * 1024
+"""So short a frame is decoded in less time than a thread is worth."""
 
 BAD_FRAMES_MAX: Final = 3
 """Bad frames in a row after which the link is closed and backs off: it carries noise."""
@@ -192,7 +197,8 @@ class Conversation:
         now = self._clock.monotonic()
         self._state.heard_ms = self._clock.wall_ms()
         try:
-            frame = decode_frame(data, self._keys)
+            decoding = self._log.offload if len(data) > AT_ONCE_BYTES_MAX else inline
+            frame = await decoding(partial(decode_frame, data, self._keys))
             match frame:
                 case Heads():
                     await self._take_heads(frame, now)
@@ -245,7 +251,7 @@ class Conversation:
         """Send what is owed: Heads first, then what the peer lacks."""
         while heads := self.session.take_heads(self._clock.monotonic()):
             await self._send(encode_heads(heads, self._key))
-        while runs := await read_runs(self._log.store, self.session.ranges()):
+        while runs := await read_runs(self._log, self.session.ranges()):
             chunk = self.session.chunk_sent(runs, self._clock.monotonic())
             self._state.in_flight_max = max(self._state.in_flight_max, self.session.in_flight)
             await self._send(encode_chunk(chunk))

@@ -14,8 +14,9 @@ from shared.errors import StorageError, UnavailableError
 from shared.link.carrier import Carrier
 from shared.link.timing import Timing
 from shared.log.log import Log
+from shared.log.offload import Offload, in_thread
 from shared.log.store import Store
-from shared.node.author import Author, Draft, Entropy, Offload, in_thread
+from shared.node.author import Author, Draft, Entropy
 from shared.node.clock import Clock
 from shared.node.custodian import Custodian
 from shared.node.home import Identity, Keys
@@ -40,7 +41,7 @@ class Surroundings:
         clock: Time.
         entropy: Random bytes for epochs, salts, sessions and secrets.
         chance: Randomness that protects nothing, for jitter.
-        offload: Where signatures are made.
+        offload: Where signatures are made and long frames verified.
         timing: The links' clock.
         intervals: The custody statements' clock.
         backoff_seconds: First and longest pause between dialling.
@@ -87,7 +88,7 @@ class Node:
         self.kinds = kinds
         self.entropy = around.entropy
         self.clock = around.clock
-        self.log = Log(identity.division, store, identity.anchor)
+        self.log = Log(identity.division, store, identity.anchor, around.offload)
         self.author = Author(
             self.log, keys.signing, kinds,
             clock=around.clock, entropy=around.entropy, offload=around.offload,

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from shared.link.session import Range
-from shared.log.store import Store, record_bytes
+from shared.log.log import Log
+from shared.log.store import record_bytes
 from shared.record.limits import CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX
 from shared.record.run import Run
 
@@ -14,7 +15,7 @@ _ROOM_BYTES: Final = CHUNK_BYTES_MAX - 16 * 1024
 _RECORD_OVERHEAD_BYTES: Final = 24
 
 
-async def read_runs(store: Store, ranges: Iterable[Range]) -> tuple[Run, ...]:
+async def read_runs(log: Log, ranges: Iterable[Range]) -> tuple[Run, ...]:
     """Read what one chunk holds of ``ranges``, which are in the order of travel.
 
     Raises:
@@ -24,7 +25,7 @@ async def read_runs(store: Store, ranges: Iterable[Range]) -> tuple[Run, ...]:
     room_records, room_bytes = CHUNK_RECORDS_MAX, _ROOM_BYTES
     for item in ranges:
         wanted = min(room_records, item.end - item.first_seq)
-        records = await store.read(item.feed, item.first_seq, wanted, room_bytes)
+        records = await log.read(item.feed, item.first_seq, wanted, room_bytes)
         if not records:
             continue
         size = sum(record_bytes(record) + _RECORD_OVERHEAD_BYTES for record in records)

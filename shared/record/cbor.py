@@ -9,6 +9,16 @@ import cbor2
 from shared.errors import FaultError
 from shared.record.limits import EXT_DEPTH_MAX, INTEGER_MAX
 
+_INLINE_END: Final = 24
+"""Smaller numbers stand in the first byte of a head itself."""
+
+_SIZES: Final = tuple(
+    next((24 + power, 1 << power) for power in range(4) if bits <= 8 << power) for bits in range(65)
+)
+"""What stands there instead, and how many bytes follow; by the bits of the number."""
+
+_BYTES: Final = tuple(bytes((value,)) for value in range(256))
+
 _PLAIN = (bytes, str, bool, type(None))
 
 
@@ -37,6 +47,20 @@ def encode(value: Any) -> bytes:
     length-first rule that cbor2 calls ``canonical``.
     """
     return cbor2.dumps(_ordered(value))
+
+
+def head(major: int, number: int) -> bytes:
+    """Return the shortest head of an item: an integer, or the length of what follows.
+
+    Args:
+        major: The major type: 0 unsigned integer, 2 bytes, 3 text, 4 list.
+        number: 0 to 2^64-1.
+    """
+    lead = major << 5
+    if number < _INLINE_END:
+        return _BYTES[lead | number]
+    more, size = _SIZES[number.bit_length()]
+    return _BYTES[lead | more] + number.to_bytes(size, "big")
 
 
 def encode_flat(value: Any) -> bytes:

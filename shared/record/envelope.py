@@ -9,6 +9,7 @@ import hashlib
 from typing import Final, NamedTuple
 
 from shared.errors import FaultError
+from shared.record import cbor
 from shared.record.limits import HEADER_BYTES_MAX
 
 RECORD_AAD: Final = b"sanji/record/v1"
@@ -20,8 +21,6 @@ _PAYLOAD_AT: Final = _KID_END + 1
 _SIGNATURE_HEAD: Final = b"\x58\x40"
 _SIGNATURE_BYTES: Final = 64
 _TAIL_BYTES: Final = len(_SIGNATURE_HEAD) + _SIGNATURE_BYTES
-_ONE_BYTE_LENGTH: Final = 24
-_TWO_BYTE_LENGTH: Final = 256
 
 
 class Envelope(NamedTuple):
@@ -42,7 +41,7 @@ def wrap(envelope: Envelope) -> bytes:
     """Return the bytes of ``envelope`` in the fixed template."""
     kid, payload, signature = envelope
     return b"".join(
-        (_OPENING, kid, b"\xa0", bstr_head(len(payload)), payload, _SIGNATURE_HEAD, signature)
+        (_OPENING, kid, b"\xa0", cbor.head(2, len(payload)), payload, _SIGNATURE_HEAD, signature)
     )
 
 
@@ -73,9 +72,9 @@ def to_be_signed(kid: bytes, payload: bytes, aad: bytes) -> bytes:
             b"\x84\x6aSignature1",
             _OPENING[2:],
             kid,
-            bstr_head(len(aad)),
+            cbor.head(2, len(aad)),
             aad,
-            bstr_head(len(payload)),
+            cbor.head(2, len(payload)),
             payload,
         )
     )
@@ -84,15 +83,6 @@ def to_be_signed(kid: bytes, payload: bytes, aad: bytes) -> bytes:
 def rid_of(header_cose: bytes) -> bytes:
     """Return the record's identity, 32 bytes (protocol 2.3)."""
     return hashlib.sha256(header_cose).digest()
-
-
-def bstr_head(size: int) -> bytes:
-    """Return the shortest CBOR head of a byte string of ``size`` < 65536 bytes."""
-    if size < _ONE_BYTE_LENGTH:
-        return bytes((0x40 | size,))
-    if size < _TWO_BYTE_LENGTH:
-        return bytes((0x58, size))
-    return b"\x59" + size.to_bytes(2, "big")
 
 
 def _head_size(data: bytes) -> int:

@@ -26,10 +26,11 @@ from shared.link.frames import (
     encode_chunk,
     encode_heads,
 )
+from shared.log.offload import inline
 from shared.log.sql import SqlStore
 from shared.log.sqlite import SqliteDatabase
 from shared.log.tables import LOG_TABLES
-from shared.node.author import Draft, inline
+from shared.node.author import Draft
 from shared.node.clock import HandClock
 from shared.node.home import Identity, Keys
 from shared.node.node import Node, Surroundings

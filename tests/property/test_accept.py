@@ -79,7 +79,9 @@ def deliveries(draw: st.DrawFn) -> list[list[Run]]:
     mixed = draw(st.permutations(runs + twice))
     chunks: list[list[Run]] = [[]]
     for run in mixed:
-        if draw(st.booleans()) and chunks[-1]:
+        # No feed stands twice in a chunk: a frame that says so is refused (5.3).
+        is_there = run.feed in {other.feed for other in chunks[-1]}
+        if is_there or (draw(st.booleans()) and chunks[-1]):
             chunks.append([])
         chunks[-1].append(run)
     return chunks

@@ -6,7 +6,7 @@ from typing import Any
 
 import cbor2
 import zstandard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import FaultError, InvalidError
@@ -127,6 +127,22 @@ def test_header_round_trip(header: Header) -> None:
         payload = encode_header(header)
         assert decode_header(payload) == header
         assert encode_header(decode_header(payload)) == payload
+        fields = [1, *header.feed, *header[1:7], list(header.refs), header.ext]
+        assert payload == cbor.encode(fields), "written out, but not another encoding"
+
+
+@given(st.sampled_from((0, 2, 3, 4)), st.integers(0, 2**64 - 1))
+@example(0, 23)
+@example(0, 24)
+@example(0, 255)
+@example(0, 256)
+@example(0, 2**16)
+@example(0, 2**32)
+@example(0, 2**64 - 1)
+def test_head_is_the_shortest(major: int, number: int) -> None:
+    """The head of an item is what the library writes for an integer, but for its major type."""
+    plain = cbor.encode_flat(number)
+    assert cbor.head(major, number) == bytes((plain[0] | major << 5,)) + plain[1:]
 
 
 @given(

@@ -15,7 +15,7 @@ from broker.cable import Cable
 from broker.faults import Direction, Fate, OnFrame
 from broker.memory import MemoryHub
 from shared.log.log import Log
-from shared.node.author import inline
+from shared.log.offload import inline
 from shared.node.clock import SystemClock
 from shared.node.founding import found, founding_record
 from shared.node.home import Identity, Keys

@@ -19,11 +19,11 @@ from shared.app.api.remembered import ANSWERS
 from shared.domain.catalogue import KINDS, PROJECTIONS
 from shared.domain.custody.rules import Intervals
 from shared.domain.tables import VIEWS
+from shared.log.offload import inline
 from shared.log.sql import SqlStore
 from shared.log.sqlite import SqliteDatabase
 from shared.log.tables import LOG_TABLES
 from shared.node.accounts import Accounts
-from shared.node.author import inline
 from shared.node.clock import HandClock
 from shared.node.home import Identity, Keys
 from shared.node.node import Node, Surroundings

@@ -12,7 +12,8 @@ from shared.domain.catalogue import KINDS
 from shared.errors import FaultError
 from shared.link.frames import Chunk, decode_frame
 from shared.log.accept import NOTHING, Accepted, Fork, Held, accept
-from shared.record.envelope import HEADS_AAD, RECORD_AAD, bstr_head, unwrap
+from shared.record import cbor
+from shared.record.envelope import HEADS_AAD, RECORD_AAD, unwrap
 from shared.record.feed import Feed
 from shared.record.limits import CHUNK_BYTES_MAX
 from shared.record.record import Record, check_body
@@ -195,10 +196,10 @@ def test_length_form_mutations_are_refused(name: str) -> None:
     # Within the protected bytes and the payload, and their own lengths put right again.
     protected = data[3:16]
     for changed in replaced(protected):
-        mutations.append(data[:2] + bstr_head(len(changed)) + changed + data[16:])
-    before, after = data[:17], data[17 + len(bstr_head(len(payload))) + len(payload) :]
+        mutations.append(data[:2] + cbor.head(2, len(changed)) + changed + data[16:])
+    before, after = data[:17], data[17 + len(cbor.head(2, len(payload))) + len(payload) :]
     for changed in replaced(payload):
-        mutations.append(before + bstr_head(len(changed)) + changed + after)
+        mutations.append(before + cbor.head(2, len(changed)) + changed + after)
     assert len(mutations) > 100
     for changed in mutations:
         assert is_refused(changed, key)

@@ -7,8 +7,8 @@ import random
 from shared.domain.catalogue import KINDS
 from shared.errors import StorageError
 from shared.log.memory import MemoryStore
+from shared.log.offload import inline
 from shared.log.store import Batch
-from shared.node.author import inline
 from shared.node.clock import HandClock
 from shared.node.founding import found, founding_record
 from shared.node.home import Keys

@@ -6,11 +6,11 @@ import cbor2
 import pytest
 
 from shared.errors import FaultError
+from shared.record import cbor
 from shared.record.envelope import (
     HEADS_AAD,
     RECORD_AAD,
     Envelope,
-    bstr_head,
     rid_of,
     to_be_signed,
     unwrap,
@@ -60,10 +60,10 @@ def test_other_length_forms_are_refused(size: int) -> None:
             if size >> (8 << k) == 0
         ),
         *([bytes((0x40 | size,))] if size < 24 else []),
-        b"\x5f" + bstr_head(size),
+        b"\x5f" + cbor.head(2, size),
     ]
     for form in forms:
-        if form != bstr_head(size):
+        if form != cbor.head(2, size):
             before, after = parts(size)[:4], parts(size)[5:]
             with pytest.raises(FaultError):
                 unwrap(b"".join((*before, form, payload, *after)))
