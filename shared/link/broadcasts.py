@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.link.frames import Entry
+from shared.link.holdings import Holdings
 from shared.record.feed import Feed
 from shared.record.run import Run
 
 PATIENCE_SECONDS: Final = 10.0
 """Without progress for so long, what was said to all has not reached this peer. A village that
 reads a long backlog makes progress; a second copy of it would only make it slower."""
+
+GAP_SECONDS: Final = 5.0
+"""What was said to us and does not connect is asked for at most this often."""
 
 
 @dataclass
@@ -28,11 +32,25 @@ class _Open:
 
 
 class Broadcasts:
-    """The records said to all that one peer has not been heard to hold."""
+    """Both directions: what we said that the peer has not been heard to hold, and what it said."""
 
     def __init__(self) -> None:
         """Start with nothing said."""
         self._open: dict[Feed, _Open] = {}
+        self._asked_at = -GAP_SECONDS
+
+    def to_answer(self, runs: Iterable[Run], own: Holdings, now: float) -> set[Feed]:
+        """Return of which feeds the peer, which said ``runs``, is to hear what we hold.
+
+        While a backlog comes over the link, whatever is said to all does not connect yet, and what
+        lies behind a gap waits for its turn.
+        """
+        missed = {run.feed for run in runs if own.count(run.feed) < run.end}
+        reached = {run.feed for run in runs} - missed
+        if missed and now >= self._asked_at + GAP_SECONDS:
+            self._asked_at = now
+            return reached | missed
+        return reached
 
     def said(self, run: Run, count: int, now: float) -> None:
         """Note that ``run`` was said while the peer held ``count`` of its feed or will soon."""

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from shared.errors import FaultError
+from shared.link.branches import Branches, Range
 from shared.link.broadcasts import Broadcasts
 from shared.link.frames import (
     RID16_BYTES,
@@ -36,15 +37,13 @@ from shared.link.frames import (
     Heads,
     Mode,
     State,
-    encode_entry,
-    root_of,
 )
+from shared.link.holdings import Holdings
 from shared.link.stalls import Stalls
 from shared.link.timing import Timing
 from shared.link.unanswered import Unanswered
 from shared.log.store import ForkProof
 from shared.record.feed import Feed, is_holder, travel_order
-from shared.record.limits import CHUNK_RECORDS_MAX
 from shared.record.run import Run
 
 FLIGHTS_MAX = 4
@@ -54,20 +53,8 @@ QUESTIONS_MAX = 3
 """Unanswered questions after which the link is given up and opened anew."""
 
 
-GAP_SECONDS = 5.0
-"""What was said to all and does not connect here is asked for at most this often."""
-
 NextToAll = Callable[[Feed], int | None]
 """From which seq on a feed will be said to all below; None if this neighbour does not hear it."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """Records ``first_seq`` to ``end - 1`` of ``feed``, which the peer lacks."""
-
-    feed: Feed
-    first_seq: int
-    end: int
 
 
 @dataclass
@@ -81,6 +68,13 @@ class _Owed:
     def want(self, mode: Mode, *, ask: bool = False) -> None:
         self.mode = mode if self.mode is None else max(self.mode, mode)
         self.ask = self.ask or ask
+
+    def name(self, feeds: Iterable[Feed]) -> None:
+        """Let the entries of ``feeds`` stand in it, if there are any."""
+        before = len(self.named)
+        self.named.update(feeds)
+        if len(self.named) > before:
+            self.want(Mode.CHANGED)
 
 
 class Session:
@@ -112,21 +106,18 @@ class Session:
         self._n = 0
         self._peer_session = b""
         self._seen = 0
-        self._own: dict[Feed, Entry] = {}
-        self._own_encoded: dict[bytes, bytes] = {}
-        self._own_root: bytes | None = None
-        self._view: dict[Feed, Entry] = {}
+        self._own = Holdings()
+        self._view = Holdings()
         self._view_sound = False
         self._told: dict[Feed, Entry] = {}
         self._untold: set[Feed] = set()
         self._forks: dict[Feed, ForkProof] = {}
         self._behind: set[Feed] = set()
-        self._branches: dict[Feed, Range] = {}
+        self._branches = Branches()
         self._stalls = Stalls()
         self._unanswered = Unanswered(self._timing)
         self._next_to_all = next_to_all
         self._broadcasts = Broadcasts()
-        self._gap_at = now - GAP_SECONDS
         self._owed = _Owed()
         self._spoken_at = now
         self._lively_until = now
@@ -138,7 +129,7 @@ class Session:
 
     def open(self) -> None:
         """Ask the peer for its state: called once, by the side that dialled (protocol 5.4 a)."""
-        root = self._root()
+        root = self._own.root
         settled = self.rest is not None and self.rest == (root, root)
         self._owed.want(Mode.NONE if settled else Mode.ALL, ask=True)
 
@@ -151,11 +142,6 @@ class Session:
         if before == entry:
             return
         self._own[feed] = entry
-        self._own_root = None
-        if entry.count or entry.state is State.STOPPED:
-            self._own_encoded[feed.key] = encode_entry(entry)
-        else:
-            self._own_encoded.pop(feed.key, None)
         if fork is not None:
             self._forks[feed] = fork
         self._untold.add(feed)
@@ -229,39 +215,21 @@ class Session:
         """
         if chunk.session == TO_ALL:
             self._take_runs(taken, now)
-            self._answer_to_all(chunk, now)
+            self._owed.name(self._broadcasts.to_answer(chunk.runs, self._own, now))
             return
         self._is_new(chunk.session, chunk.n)
         self._take_runs(taken, now)
         self._owed.want(Mode.CHANGED)
         self._owed.named.update(run.feed for run in chunk.runs)
 
-    def _answer_to_all(self, chunk: Chunk, now: float) -> None:
-        """Owe the answer to what was said to all below; what lies behind a gap waits for its turn.
-
-        While a backlog comes over the link, whatever is said to all does not connect yet.
-        """
-        reached = {run.feed for run in chunk.runs if self._own_count(run.feed) >= run.end}
-        missed = {run.feed for run in chunk.runs} - reached
-        if missed and now >= self._gap_at + GAP_SECONDS:
-            self._gap_at = now
-            reached |= missed
-        if reached:
-            self._owed.want(Mode.CHANGED)
-            self._owed.named |= reached
-
-    def _own_count(self, feed: Feed) -> int:
-        own = self._own.get(feed)
-        return own.count if own else 0
-
     def said_to_all(self, runs: Iterable[Run], now: float) -> None:
         """Note that ``runs`` were said to all below, this peer among them."""
         for run in runs:
-            entry = self._view.get(run.feed)
-            known = max(entry.count if entry else 0, self._under_way(run.feed))
-            is_full = entry is not None and entry.state is not State.OK
-            if self._view_sound and not is_full and run.first_seq <= known < run.end:
-                self._broadcasts.said(run, entry.count if entry else 0, now)
+            entry = self._view.get(run.feed) or Entry(run.feed, 0, b"")
+            known = max(entry.count, self._under_way(run.feed))
+            takes = self._view_sound and entry.state is State.OK
+            if takes and run.first_seq <= known < run.end:
+                self._broadcasts.said(run, entry.count, now)
 
     def _take_runs(self, taken: Iterable[Run], now: float) -> None:
         for run in taken:
@@ -325,7 +293,7 @@ class Session:
             self._unanswered.asked(now)
         return Heads(
             self.me, self.peer, self._session, self._n, self._peer_session, self._seen,
-            ask, self._root(), mode, tuple(entries), tuple(forks),
+            ask, self._own.root, mode, tuple(entries), tuple(forks),
         )  # fmt: skip
 
     def ranges(self) -> list[Range]:
@@ -341,7 +309,7 @@ class Session:
         self._spoken_at = now
         for run in runs:
             self._told[run.feed] = Entry(run.feed, run.end, run.records[-1].rid[:RID16_BYTES])
-            self._branches.pop(run.feed, None)
+            self._branches.sent(run.feed)
             if run.feed.lane != "custody":
                 self._lively_until = now + self._timing.lively_span_seconds
         self._unanswered.sent(self._n, runs, now)
@@ -353,6 +321,11 @@ class Session:
         times = [self._quiet_at(now) if missed is None else missed, *self._stalls.moments()]
         times += [at for at in (self._full_until, self._broadcasts.late_at()) if at is not None]
         return min(times)
+
+    @property
+    def room_bytes(self) -> int:
+        """Bytes of records that the next chunk may hold; a single record may be larger."""
+        return self._unanswered.pace.room_bytes
 
     @property
     def in_flight(self) -> int:
@@ -397,25 +370,9 @@ class Session:
         self, entries: Iterable[Entry], own_rids: Mapping[tuple[Feed, int], bytes]
     ) -> None:
         for entry in entries:
-            own = self._own.get(entry.feed)
-            if own is not None and self._differs(entry, own, own_rids):
-                first = max(0, entry.count - CHUNK_RECORDS_MAX)
-                self._branches[entry.feed] = Range(entry.feed, first, entry.count)
-            else:
-                self._branches.pop(entry.feed, None)
+            own, known = self._own.get(entry.feed), self._view.get(entry.feed)
+            self._branches.weigh(entry, own, known, own_rids)
             self._set_view(entry)
-
-    def _differs(
-        self, entry: Entry, own: Entry, own_rids: Mapping[tuple[Feed, int], bytes]
-    ) -> bool:
-        """Tell whether the peer holds another record at its head than we do (protocol 5.6)."""
-        stopped = State.STOPPED in (entry.state, own.state)
-        if stopped or not 0 < entry.count <= own.count or self._view.get(entry.feed) == entry:
-            return entry.feed in self._branches
-        if entry.count == own.count:
-            return entry.rid16 != own.rid16
-        rid = own_rids.get((entry.feed, entry.count - 1))
-        return rid is not None and rid[:RID16_BYTES] != entry.rid16
 
     def _set_view(self, entry: Entry) -> None:
         self._view[entry.feed] = entry
@@ -444,10 +401,9 @@ class Session:
 
     def _decide(self, heads: Heads, *, answered: bool) -> None:
         """Answer ``heads`` by the table on top of this module."""
-        root = self._root()
+        root = self._own.root
         if heads.root == root:
-            listed = (e for e in self._own.values() if e.count or e.state is not State.OK)
-            self._view = {entry.feed: entry for entry in listed}
+            self._view = self._own.covered()
             self._behind.clear()
             self._branches.clear()
             self._broadcasts.clear()
@@ -457,7 +413,7 @@ class Session:
                 self._owed.want(Mode.NONE)
             return
         if heads.mode is not Mode.NONE or self._view_sound:
-            sound = self._view_root() == heads.root
+            sound = self._view.root == heads.root
         else:
             sound = False
         asked_all = heads.mode is Mode.ALL
@@ -479,7 +435,7 @@ class Session:
         if mode is Mode.NONE:
             return []
         if mode is Mode.ALL:
-            chosen = [e for e in self._own.values() if e.count or e.state is not State.OK]
+            chosen = self._own.listed()
             self._untold.clear()
         else:
             chosen = [self._own.get(feed, Entry(feed, 0, b"")) for feed in self._untold | named]
@@ -509,7 +465,7 @@ class Session:
         here, there = own.state, entry.state if entry else State.OK
         if (here is State.STOPPED) != (there is State.STOPPED):
             return None  # the proof goes first; then what lies below the fork
-        first = max(entry.count if entry else 0, self._under_way(feed))
+        first = max(self._view.count(feed), self._under_way(feed))
         to_all = self._next_to_all(feed)
         if first >= own.count or (to_all is not None and to_all <= first):
             return None  # the peer has it, or will hear it with all others
@@ -517,17 +473,6 @@ class Session:
 
     def _under_way(self, feed: Feed) -> int:
         return max(self._unanswered.under_way(feed), self._broadcasts.under_way(feed))
-
-    # --- roots and times -------------------------------------------------------------------------
-
-    def _root(self) -> bytes:
-        if self._own_root is None:
-            self._own_root = root_of(self._own_encoded[key] for key in sorted(self._own_encoded))
-        return self._own_root
-
-    def _view_root(self) -> bytes:
-        entries = (e for e in self._view.values() if e.count or e.state is State.STOPPED)
-        return root_of(encode_entry(e) for e in sorted(entries, key=lambda e: e.feed.key))
 
     def _quiet_at(self, now: float) -> float:
         lively = now < self._lively_until

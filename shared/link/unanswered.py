@@ -3,7 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from shared.link.pace import Pace
 from shared.link.timing import Timing
+from shared.log.store import record_bytes
 from shared.record.feed import Feed
 from shared.record.run import Run
 
@@ -16,11 +18,13 @@ class Flight:
         sent_at: When, monotonic seconds.
         ends: The count of each feed that its receiver reaches with it.
         records: How many it holds.
+        size: Bytes of them.
     """
 
     sent_at: float
     ends: dict[Feed, int]
     records: int
+    size: int
 
 
 class Unanswered:
@@ -28,11 +32,13 @@ class Unanswered:
 
     Attributes:
         questions: How often in a row an answer was missed.
+        pace: How large chunks are.
     """
 
     def __init__(self, timing: Timing) -> None:
         """Start with nothing sent."""
         self.questions = 0
+        self.pace = Pace()
         self._timing = timing
         self._flights: dict[int, Flight] = {}
         self._asked_at: float | None = None
@@ -41,7 +47,9 @@ class Unanswered:
     def sent(self, n: int, runs: Collection[Run], now: float) -> None:
         """Note that frame ``n``, a chunk of ``runs``, is under way."""
         ends = {run.feed: run.end for run in runs}
-        self._flights[n] = Flight(now, ends, sum(len(run.records) for run in runs))
+        records = [record for run in runs for record in run.records]
+        size = sum(map(record_bytes, records))
+        self._flights[n] = Flight(now, ends, len(records), size)
 
     def asked(self, now: float) -> None:
         """Note that a Heads which asks is under way."""
@@ -50,8 +58,9 @@ class Unanswered:
     def answered(self, seen: int, now: float) -> list[Flight]:
         """Return the chunks that the peer has seen; whatever it said answers the question."""
         done = {n: flight for n, flight in self._flights.items() if n <= seen}
-        for n in done:
+        for n, flight in done.items():
             del self._flights[n]
+            self.pace.answered(flight.size, now - flight.sent_at)
         # An answer to a repeated question measures the loss, not the line (Karn's rule, RFC 6298).
         if done and not self.questions:
             sample = now - max(flight.sent_at for flight in done.values())

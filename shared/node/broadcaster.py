@@ -9,9 +9,9 @@ arrive goes over the links, whose sessions ask ``next`` what will be said.
 import asyncio
 from collections.abc import Callable, Sequence
 
+from shared.link.branches import Range
 from shared.link.carrier import Broadcast
 from shared.link.frames import TO_ALL, Chunk, encode_chunk
-from shared.link.session import Range
 from shared.log.log import Log
 from shared.node.packing import read_runs
 from shared.record.feed import Feed, is_for_all_below, travel_order

@@ -251,10 +251,13 @@ class Conversation:
         """Send what is owed: Heads first, then what the peer lacks."""
         while heads := self.session.take_heads(self._clock.monotonic()):
             await self._send(encode_heads(heads, self._key))
-        while runs := await read_runs(self._log, self.session.ranges()):
+        while runs := await self._next_runs():
             chunk = self.session.chunk_sent(runs, self._clock.monotonic())
             self._state.in_flight_max = max(self._state.in_flight_max, self.session.in_flight)
             await self._send(encode_chunk(chunk))
+
+    async def _next_runs(self) -> tuple[Run, ...]:
+        return await read_runs(self._log, self.session.ranges(), self.session.room_bytes)
 
     async def _send(self, frame: bytes) -> None:
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from shared.link.session import Range
+from shared.link.branches import Range
 from shared.log.log import Log
 from shared.log.store import record_bytes
 from shared.record.limits import CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX
@@ -15,14 +15,21 @@ _ROOM_BYTES: Final = CHUNK_BYTES_MAX - 16 * 1024
 _RECORD_OVERHEAD_BYTES: Final = 24
 
 
-async def read_runs(log: Log, ranges: Iterable[Range]) -> tuple[Run, ...]:
+async def read_runs(
+    log: Log, ranges: Iterable[Range], room_bytes: int = CHUNK_BYTES_MAX
+) -> tuple[Run, ...]:
     """Read what one chunk holds of ``ranges``, which are in the order of travel.
+
+    Args:
+        log: Where they are.
+        ranges: What is wanted.
+        room_bytes: Bytes of records that the chunk may hold; a single record may be larger.
 
     Raises:
         StorageError: the database cannot be read.
     """
     runs: list[Run] = []
-    room_records, room_bytes = CHUNK_RECORDS_MAX, _ROOM_BYTES
+    room_records, room_bytes = CHUNK_RECORDS_MAX, min(room_bytes, _ROOM_BYTES)
     for item in ranges:
         wanted = min(room_records, item.end - item.first_seq)
         records = await log.read(item.feed, item.first_seq, wanted, room_bytes)

@@ -141,8 +141,8 @@ MUTANTS: Final = (
     Mutant(
         "what is under way is sent again",
         SESSION,
-        "        first = max(entry.count if entry else 0, self._under_way(feed))\n",
-        "        first = entry.count if entry else 0\n",
+        "        first = max(self._view.count(feed), self._under_way(feed))\n",
+        "        first = self._view.count(feed)\n",
         seeds=(4, 40),
     ),
     Mutant(

@@ -1,7 +1,8 @@
 """What was said to all: open until the peer reaches it, given up where it does not."""
 
-from shared.link.broadcasts import PATIENCE_SECONDS, Broadcasts
+from shared.link.broadcasts import GAP_SECONDS, PATIENCE_SECONDS, Broadcasts
 from shared.link.frames import RID16_BYTES, Entry
+from shared.link.holdings import Holdings
 from tests.support.records import feed_of, run_of
 
 FEED = feed_of("340602", "ordinary", "340602*")
@@ -41,3 +42,14 @@ def test_who_lacks_what_stands_before_is_not_waited_for() -> None:
     said.said(RUN, 2, 0.0)
     said.heard([entry(1)], 1.0)
     assert said.under_way(FEED) == 0
+
+
+def test_what_does_not_connect_is_asked_for_now_and_then() -> None:
+    """What is reached is answered each time."""
+    heard, own = Broadcasts(), Holdings()
+    reached = run_of(feed_of("340602", "urgent", "340602*"), 1)
+    own[reached.feed] = Entry(reached.feed, 1, bytes(RID16_BYTES))
+    own[FEED] = entry(1)
+    assert heard.to_answer([RUN, reached], own, 100.0) == {FEED, reached.feed}
+    assert heard.to_answer([RUN, reached], own, 100.0 + GAP_SECONDS - 1) == {reached.feed}
+    assert heard.to_answer([RUN], own, 100.0 + GAP_SECONDS) == {FEED}
