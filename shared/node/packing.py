@@ -14,6 +14,10 @@ from shared.record.run import Run
 _ROOM_BYTES: Final = CHUNK_BYTES_MAX - 16 * 1024
 _RECORD_OVERHEAD_BYTES: Final = 24
 
+_RECORD_BYTES_MIN: Final = 192
+"""No record takes less. So where little may be sent, little is read: a database that gives
+its rows all at once does not give hundreds for a few."""
+
 
 async def read_runs(
     log: Log, ranges: Iterable[Range], room_bytes: int = CHUNK_BYTES_MAX
@@ -31,7 +35,8 @@ async def read_runs(
     runs: list[Run] = []
     room_records, room_bytes = CHUNK_RECORDS_MAX, min(room_bytes, _ROOM_BYTES)
     for item in ranges:
-        wanted = min(room_records, item.end - item.first_seq)
+        fitting = 1 + room_bytes // _RECORD_BYTES_MIN
+        wanted = min(room_records, item.end - item.first_seq, fitting)
         records = await log.read(item.feed, item.first_seq, wanted, room_bytes)
         if not records:
             continue
