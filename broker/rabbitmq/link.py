@@ -137,8 +137,7 @@ class RabbitMqConnection:
                 self._take_frame(parcel, done)
             case Kind.TAKEN:
                 done()
-                self._taken_there = max(self._taken_there, min(parcel.n, self._sent))
-                self._room.set()
+                self._note_taken(parcel.n)
             case Kind.TO_ALL:
                 done()  # only a relay says it, and not on a link
             case Kind.CLOSE:
@@ -148,7 +147,13 @@ class RabbitMqConnection:
                 plain = "".join(char for char in said if char.isprintable())
                 self.end(plain or "the neighbour closed the link")
 
+    def _note_taken(self, count: int) -> None:
+        """Learn how many of our frames the neighbour has taken: so many more may be sent."""
+        self._taken_there = max(self._taken_there, min(count, self._sent))
+        self._room.set()
+
     def _take_frame(self, parcel: Parcel, done: Callable[[], None]) -> None:
+        self._note_taken(parcel.taken)
         before = self._incoming.repeated
         try:
             ready = self._incoming.offer(parcel.n, Arrived(parcel.body, done))
@@ -188,8 +193,9 @@ class RabbitMqConnection:
 
     async def _publish(self, kind: Kind, number: int, body: bytes = b"") -> None:
         route = self._route
+        taken = self._incoming.tell() if kind is Kind.FRAME else 0
         parcel = Parcel(
-            kind, self.id, number, body, self._wire.user, route.reply_to, self.hears_relay
+            kind, self.id, number, body, self._wire.user, route.reply_to, self.hears_relay, taken
         )  # fmt: skip
         self._spoken_at = self._time()
         try:

@@ -6,6 +6,7 @@ type              frame | taken | close | to_all
 correlation_id    the link: 32 random hex digits, chosen by who dialled; of what is said to all
                   below, the relay's connection
 headers.n         frame: its number on the link; taken: how many the sender has taken; to_all: 0
+headers.taken     of a frame: how many its sender has taken, unless none
 headers.hears_all true from a child that hears its relay's stream
 reply_to          from a child: the queue on which it hears the relay
 user_id           the broker's user that sent it; the broker checks it
@@ -16,7 +17,7 @@ body              the frame; of a close the reason
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeGuard
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractMessage, FieldValue
@@ -51,6 +52,7 @@ class Parcel:
         user: Who sent it, says the broker; empty if it does not say.
         reply_to: Where a child hears us; empty from a relay.
         hears_all: A child hears what we say to all.
+        taken: See the table above.
     """
 
     kind: Kind
@@ -60,6 +62,7 @@ class Parcel:
     user: str = ""
     reply_to: str = ""
     hears_all: bool = False
+    taken: int = 0
 
 
 def message_of(parcel: Parcel) -> Message:
@@ -67,6 +70,8 @@ def message_of(parcel: Parcel) -> Message:
     headers: dict[str, FieldValue] = {"n": parcel.n}
     if parcel.hears_all:
         headers["hears_all"] = True
+    if parcel.taken:
+        headers["taken"] = parcel.taken
     short = parcel.kind in (Kind.TAKEN, Kind.CLOSE) or is_heads(parcel.body)
     return Message(
         parcel.body,
@@ -91,14 +96,18 @@ def parcel_of(message: AbstractMessage) -> Parcel:
         kind = Kind(message.type or "")
     except ValueError:
         raise FaultError("a message of no known type") from None
-    n = message.headers.get("n")
+    n, taken = message.headers.get("n"), message.headers.get("taken", 0)
     link = message.correlation_id or ""
     size_max = FRAME_BYTES_MAX if kind in (Kind.FRAME, Kind.TO_ALL) else REASON_BYTES_MAX
-    if type(n) is not int or not 0 <= n <= INTEGER_MAX:
+    if not (_is_counter(n) and _is_counter(taken)):
         raise FaultError("a message without a number")
     if not _LINK.fullmatch(link) or len(message.body) > size_max:
         raise FaultError("a message of no link, or too large")
     return Parcel(
         kind, link, n, message.body, message.user_id or "", message.reply_to or "",
-        message.headers.get("hears_all") is True,
+        message.headers.get("hears_all") is True, taken,
     )  # fmt: skip
+
+
+def _is_counter(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value <= INTEGER_MAX

@@ -176,6 +176,25 @@ async def test_a_slow_link_does_not_hold_up_the_others(pair: Pair) -> None:
     await soon(asyncio.gather(slow.close(), quick.close()))
 
 
+async def test_who_answers_says_with_it_what_was_taken(pair: Pair) -> None:
+    """Where frames go both ways, no message of its own opens the window."""
+    child, parent = await pair.link()
+    kinds, take = list[Kind](), child.take
+
+    def watched(parcel: Parcel, done: Callable[[], None]) -> None:
+        kinds.append(parcel.kind)
+        take(parcel, done)
+
+    child.take = watched  # type: ignore[method-assign]
+    for number in range(3 * WINDOW):
+        await soon(child.send(numbered(number)))
+        assert number_of(await heard(parent)) == number
+        await soon(parent.send(numbered(number)))
+        assert number_of(await heard(child)) == number
+    assert kinds == [Kind.FRAME] * 3 * WINDOW
+    await soon(child.close())
+
+
 async def test_a_full_queue_slows_its_sender_and_loses_nothing(rabbit: RabbitServer) -> None:
     """The broker refuses, the sender tries again until there is room."""
     async with pair_of(rabbit):

@@ -95,7 +95,7 @@ HEADS = encode_heads(Heads("1", "2", bytes(8), 1, b"", 0, False, bytes(32)), key
     ("parcel", "seconds"),
     [
         (Parcel(Kind.FRAME, LINK, 7, b"x" * 9, "u", "reply.1.x"), CHUNK_SECONDS),
-        (Parcel(Kind.FRAME, LINK, 0, HEADS, "u"), HEADS_SECONDS),
+        (Parcel(Kind.FRAME, LINK, 0, HEADS, "u", hears_all=True, taken=3), HEADS_SECONDS),
         (Parcel(Kind.TAKEN, LINK, 12, b"", "u"), HEADS_SECONDS),
         (Parcel(Kind.CLOSE, LINK, 0, b"why", "u"), HEADS_SECONDS),
     ],
@@ -112,6 +112,7 @@ def test_messages_come_back_as_they_were(parcel: Parcel, seconds: int) -> None:
     [
         {"type": "other"}, {"type": None}, {"correlation_id": None}, {"correlation_id": LINK[1:]},
         {"headers": {}}, {"headers": {"n": "1"}}, {"headers": {"n": -1}}, {"headers": {"n": True}},
+        {"headers": {"n": 1, "taken": -1}}, {"headers": {"n": 1, "taken": b"1"}},
         {"body": bytes(4 * 1024 * 1024 + 1)}, {"type": "close", "body": bytes(201)},
     ],
 )  # fmt: skip
