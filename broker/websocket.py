@@ -15,9 +15,10 @@ from aiohttp import web
 
 from broker.handshake import normal_address
 from broker.introduction import Identity, KeysOf, introduce, meet
+from broker.wall import wall_ms
 from broker.websocket_connection import Timing, WebSocketConnection, words
 from shared.errors import FaultError, InvalidError, RefusedError
-from shared.link.carrier import LinkDownError, OnConnection
+from shared.link.carrier import CarrierState, LinkDownError, OnConnection
 from shared.record.limits import FRAME_BYTES_MAX
 
 HANDSHAKES_MAX: Final = 64
@@ -26,7 +27,11 @@ so together they take at most 256 MiB; three hundred children that return at onc
 
 
 class WebSocketCarrier:
-    """Dials relays in the name of one node (see ``shared.link.carrier.Carrier``)."""
+    """Dials relays in the name of one node (see ``shared.link.carrier.Carrier``).
+
+    Attributes:
+        state: How it stands with the link that was dialled last.
+    """
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class WebSocketCarrier:
             ssl: For ``wss``; None uses the system's certificates.
             timing: How long links wait.
         """
+        self.state = CarrierState(answers=False)
         self._identity = identity
         self._keys_of = keys_of
         self._ssl = ssl
@@ -53,11 +59,21 @@ class WebSocketCarrier:
 
     async def dial(self, peer: str, address: str) -> WebSocketConnection:
         """Open a link to division ``peer`` at ``address``; see the port."""
+        try:
+            connection = await self._dial(peer, address)
+        except LinkDownError as error:
+            self.state.trouble = str(error)
+            raise
+        self.state.connected(wall_ms())
+        connection.when_down(self.state.lost)
+        return connection
+
+    async def _dial(self, peer: str, address: str) -> WebSocketConnection:
         if not self._keys_of(peer):
             raise LinkDownError(f"no key of {peer} is known here")
         seconds = self._timing.handshake_seconds
         try:
-            address = normal_address(address)
+            self.state.address = address = normal_address(address)
             async with asyncio.timeout(seconds):
                 connection = await self._connect(address)
                 try:
@@ -105,7 +121,11 @@ class WebSocketCarrier:
 
 
 class LinkRoute:
-    """The answering side: what a relay's web server does with ``GET /link``."""
+    """The answering side: what a relay's web server does with ``GET /link``.
+
+    Attributes:
+        state: Since when the server listens; see ``listens``.
+    """
 
     def __init__(
         self,
@@ -129,6 +149,7 @@ class LinkRoute:
                 address needs.
             timing: How long links wait.
         """
+        self.state = CarrierState(answers=True)
         self._identity = identity
         self._keys_of = keys_of
         self._on_connection = on_connection
@@ -137,6 +158,11 @@ class LinkRoute:
         self._open: set[WebSocketConnection] = set()
         self._unproven = 0
         self._closed = False
+
+    def listens(self, address: str) -> None:
+        """Note that the web server listens now, and at which address links come in."""
+        self.state.address = address
+        self.state.connected(wall_ms())
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Take one call, from the upgrade to its end: the handler for ``GET /link``."""
@@ -180,4 +206,6 @@ class LinkRoute:
     async def close(self) -> None:
         """Take no more calls and close all links, for the web server's ``on_shutdown``."""
         self._closed = True
+        if self.state.connected_since_ms is not None:
+            self.state.lost("this node is stopping")
         await asyncio.gather(*(connection.close() for connection in self._open))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,6 +65,7 @@ class WebSocketConnection:
         self._tcp: socket.socket | None = web_socket.get_extra_info("socket")
         self._timing = timing
         self._down = ""
+        self._on_down: Callable[[str], None] = lambda _why: None
         self._closing = asyncio.Lock()
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -128,6 +130,12 @@ class WebSocketConnection:
     def done(self) -> None:
         """Nothing is acknowledged here; see the port."""
 
+    def when_down(self, act: Callable[[str], None]) -> None:
+        """Call ``act`` with the reason once the link has ended."""
+        self._on_down = act
+        if self._down:
+            act(self._down)
+
     async def close(self, reason: str = "") -> None:
         """Close the link; see the port.
 
@@ -156,7 +164,9 @@ class WebSocketConnection:
 
     def _failed(self, why: str) -> LinkDownError:
         """Return the error for a link that is down; what was said first stays."""
-        self._down = self._down or why
+        if not self._down:
+            self._down = why
+            self._on_down(why)
         return LinkDownError(self._down)
 
 

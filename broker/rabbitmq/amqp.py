@@ -1,7 +1,8 @@
 """The edge of aio-pika: what it raises, in words, and how its connections are closed."""
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 import aio_pika
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
@@ -19,6 +20,33 @@ async def close_quietly(connection: aio_pika.Connection, timing: Timing) -> None
             await connection.close()
     except BROKEN:  # TimeoutError is among them
         return
+
+
+def hear_alarms(connection: aio_pika.Connection, on_alarm: Callable[[str], None]) -> None:
+    """Tell ``on_alarm`` why the broker takes nothing more from us, and "" once it does again.
+
+    aiormq lets the broker send ``connection.blocked`` and keeps it to itself: it has no callback
+    (aio-pika issue 506), so its own two handlers are wrapped. The broker speaks to who publishes
+    while its alarm lasts, and to nobody else.
+
+    Args:
+        connection: Open.
+        on_alarm: Gets the broker's words, such as ``low on memory``.
+    """
+    inner = connection.transport.connection if connection.transport else None
+    for word in ("blocked", "unblocked"):
+        name = f"_Connection__handle_connection_{word}"
+        handle = getattr(inner, name, None)
+        if handle is not None:
+            setattr(inner, name, _telling(handle, on_alarm))
+
+
+def _telling(handle: Callable[[Any], Awaitable[None]], on_alarm: Callable[[str], None]) -> Any:
+    async def heard(frame: Any) -> None:
+        on_alarm(getattr(frame, "reason", ""))
+        await handle(frame)
+
+    return heard
 
 
 def words(error: BaseException) -> str:

@@ -19,13 +19,17 @@ from broker.rabbitmq.timing import Timing
 from broker.rabbitmq.topology import down_stream, exchange_of, key_of, reply_queue
 from broker.rabbitmq.wire import Wire, open_wire
 from shared.errors import FaultError, InvalidError, RefusedError
-from shared.link.carrier import LinkDownError
+from shared.link.carrier import CarrierState, LinkDownError
 
 logger = structlog.get_logger(__name__)
 
 
 class RabbitMqCarrier:
-    """Dials relays through brokers (see ``shared.link.carrier.Carrier``)."""
+    """Dials relays through brokers (see ``shared.link.carrier.Carrier``).
+
+    Attributes:
+        state: How it stands with the connection to the broker that was dialled last.
+    """
 
     def __init__(
         self, identity: Identity, keys_of: KeysOf, login: Login, *, timing: Timing | None = None
@@ -38,6 +42,7 @@ class RabbitMqCarrier:
             login: Who we are at the broker; any broker, as addresses name them.
             timing: How long links wait.
         """
+        self.state = CarrierState(answers=False)
         self._identity = identity
         self._keys_of = keys_of
         self._login = login
@@ -45,14 +50,22 @@ class RabbitMqCarrier:
 
     async def dial(self, peer: str, address: str) -> "DialledConnection":
         """Open a link to division ``peer`` at ``address``; see the port."""
+        try:
+            return await self._dial(peer, address)
+        except LinkDownError as error:
+            self.state.trouble = str(error)
+            raise
+
+    async def _dial(self, peer: str, address: str) -> "DialledConnection":
         if not self._keys_of(peer):
             raise LinkDownError(f"no key of {peer} is known here")
         try:
             place = place_of(address)
         except InvalidError as error:
             raise LinkDownError(str(error)) from error
+        self.state.address = place.address
         name = f"{self._identity.code} to {peer}"
-        wire = await open_wire(place, self._login, self._timing, name)
+        wire = await open_wire(place, self._login, self._timing, name, self.state)
         link: DialledConnection | None = None
         seconds = self._timing.handshake_seconds
         try:

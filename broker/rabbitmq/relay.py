@@ -29,7 +29,7 @@ from broker.rabbitmq.topology import (
 )
 from broker.rabbitmq.wire import NoAnswerError, Wire, open_wire
 from shared.link.backoff import Backoff
-from shared.link.carrier import Broadcast, LinkDownError, OnBroadcast, OnConnection
+from shared.link.carrier import Broadcast, CarrierState, LinkDownError, OnBroadcast, OnConnection
 
 HANDSHAKES_MAX: Final = 64
 """Callers that have not proven a key yet; more are not heard, and dial again."""
@@ -63,6 +63,7 @@ class RabbitMqRelay:
     Attributes:
         dropped: What was not taken.
         ready: Set while children are heard.
+        state: How it stands with the connection to the broker.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class RabbitMqRelay:
         """
         self.dropped = Dropped()
         self.ready = asyncio.Event()
+        self.state = CarrierState(answers=True, address=place.address)
         self._identity = identity
         self._keys_of = keys_of
         self._on_connection = on_connection
@@ -115,13 +117,15 @@ class RabbitMqRelay:
                 await self._answer()
                 backoff.reset()
             except LinkDownError as error:
+                self.state.trouble = str(error)
                 logger.info("broker lost", node=self._identity.code, why=str(error))
             await asyncio.sleep(backoff.pause())
 
     async def _answer(self) -> None:
         """Answer over one connection, until it ends."""
         code, timing = self._identity.code, self._timing
-        self._wire = wire = await open_wire(self._place, self._login, timing, f"relay {code}")
+        name = f"relay {code}"
+        self._wire = wire = await open_wire(self._place, self._login, timing, name, self.state)
         wire.when_down(self._all_down)
         speaking: asyncio.Task[None] | None = None
         try:

@@ -5,10 +5,12 @@ behind anybody's back, and what is declared at the start is declared each time.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 import aio_pika
+import structlog
 from aio_pika.abc import (
     AbstractChannel,
     AbstractExchange,
@@ -16,13 +18,14 @@ from aio_pika.abc import (
 )
 from aio_pika.exceptions import DeliveryError, PublishError
 
-from broker.rabbitmq.amqp import BROKEN, close_quietly, words
+from broker.rabbitmq.amqp import BROKEN, close_quietly, hear_alarms, words
 from broker.rabbitmq.consumer import Consumer, OnParcel
 from broker.rabbitmq.login import Login, Place
 from broker.rabbitmq.parcel import Parcel, message_of
 from broker.rabbitmq.timing import Timing
 from broker.rabbitmq.topology import Queue
-from shared.link.carrier import LinkDownError
+from broker.wall import wall_ms
+from shared.link.carrier import CarrierState, LinkDownError
 
 CONFIRMS_MAX: Final = 64
 """Messages published and not yet confirmed, over all links of a connection."""
@@ -41,6 +44,8 @@ REFUSED_SECONDS: Final = (0.05, 1.0)
 
 T = TypeVar("T")
 
+logger = structlog.get_logger(__name__)
+
 
 class NoAnswerError(LinkDownError):
     """The broker did not answer in time."""
@@ -55,13 +60,17 @@ class Wire:
         ended: Set then.
     """
 
-    def __init__(self, connection: aio_pika.Connection, login: Login, timing: Timing) -> None:
-        """Take over an open connection; ``open_wire`` opens its channels."""
+    def __init__(
+        self, connection: aio_pika.Connection, login: Login, timing: Timing, state: CarrierState
+    ) -> None:
+        """Take over an open connection, and keep ``state`` up; ``open_wire`` opens its channels."""
         self.user = login.user
         self.down = ""
         self.ended = asyncio.Event()
         self._connection = connection
         self._timing = timing
+        self._state = state
+        self._was_open = False
         self._window = asyncio.Semaphore(CONFIRMS_MAX)
         self._consumer: Consumer | None = None
         self._apart: Consumer | None = None
@@ -73,7 +82,10 @@ class Wire:
         Raises:
             LinkDownError: the broker does not let us.
         """
+        self._was_open = True
+        self._state.connected(wall_ms())
         self._connection.close_callbacks.add(self._went_down)
+        hear_alarms(self._connection, self._note_alarm)
         self._publishing = await self._channel()
         self._consuming = await self._channel()
 
@@ -162,7 +174,7 @@ class Wire:
         message, pause = message_of(parcel), REFUSED_SECONDS[0]
         seconds = self._timing.send_seconds
         try:
-            async with asyncio.timeout(seconds), self._window:
+            async with asyncio.timeout(seconds), self._unconfirmed():
                 target = await self._exchange(exchange)
                 while not self.down:
                     try:
@@ -179,6 +191,16 @@ class Wire:
             raise LinkDownError(f"the broker took nothing for {seconds:g} s") from None
         except BROKEN as error:
             raise LinkDownError(self.down or words(error)) from error
+
+    @asynccontextmanager
+    async def _unconfirmed(self) -> AsyncIterator[None]:
+        """Hold a place in the window while a message is not confirmed."""
+        async with self._window:
+            self._state.unconfirmed += 1
+            try:
+                yield
+            finally:
+                self._state.unconfirmed -= 1
 
     async def _exchange(self, name: str) -> AbstractExchange:
         if not name:
@@ -221,8 +243,14 @@ class Wire:
         if self.down:
             return
         self.down = why
+        if self._was_open:
+            self._state.lost(why)
         self.ended.set()
         self._on_down(why)
+
+    def _note_alarm(self, alarm: str) -> None:
+        self._state.alarm = alarm
+        logger.warning("broker alarm", user=self.user, at=self._state.address, alarm=alarm or "over")
 
     async def _went_down(self, _sender: Any, error: BaseException | None) -> None:
         plain = None if isinstance(error, asyncio.CancelledError) else error
@@ -244,7 +272,9 @@ async def _declare(channel: AbstractChannel, queue: Queue) -> AbstractQueue:
     )  # fmt: skip
 
 
-async def open_wire(place: Place, login: Login, timing: Timing, name: str) -> Wire:
+async def open_wire(
+    place: Place, login: Login, timing: Timing, name: str, state: CarrierState | None = None
+) -> Wire:
     """Connect to the broker at ``place``.
 
     Args:
@@ -252,6 +282,7 @@ async def open_wire(place: Place, login: Login, timing: Timing, name: str) -> Wi
         login: Who we are there.
         timing: How long to wait.
         name: Shown by the broker's tools for this connection.
+        state: Kept up as long as the connection lives; None: nobody asks.
 
     Raises:
         LinkDownError: it cannot be reached, or does not let us in.
@@ -265,7 +296,7 @@ async def open_wire(place: Place, login: Login, timing: Timing, name: str) -> Wi
         ssl_context=login.ssl,
         client_properties={"connection_name": name},
     )  # fmt: skip
-    wire = Wire(connection, login, timing)
+    wire = Wire(connection, login, timing, state or CarrierState(answers=False))
     seconds, is_open = timing.connect_seconds, False
     try:
         async with asyncio.timeout(seconds):
@@ -278,5 +309,5 @@ async def open_wire(place: Place, login: Login, timing: Timing, name: str) -> Wi
         raise LinkDownError(f"{place.address} cannot be reached: {words(error)}") from None
     finally:
         if not is_open:
-            await close_quietly(connection, timing)
+            await wire.close()
     return wire

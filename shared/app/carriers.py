@@ -31,7 +31,9 @@ def route(settings: Settings, identity: Identity, links: Links) -> LinkRoute:
     # the operator gave one.
     given = [one for one in settings.addresses if _scheme(one) not in SCHEMES]
     by = "wss" if settings.tls_certificate else "ws"
-    return LinkRoute(identity, links.keys_of, partial(links.serve, by=by), given)
+    made = LinkRoute(identity, links.keys_of, partial(links.serve, by=by), given)
+    links.carriers.append(made.state)
+    return made
 
 
 @asynccontextmanager
@@ -42,9 +44,12 @@ async def dialling(settings: Settings, identity: Identity, links: Links) -> Asyn
         InvalidError: a file that a setting names cannot be used.
     """
     web = WebSocketCarrier(identity, links.keys_of, _web_tls(settings))
+    links.carriers.append(web.state)
     by_scheme: dict[str, Carrier] = dict.fromkeys(WEB_SCHEMES, web)
     if (login := login_of(settings, identity.code)) is not None:
-        by_scheme |= dict.fromkeys(SCHEMES, RabbitMqCarrier(identity, links.keys_of, login))
+        rabbit = RabbitMqCarrier(identity, links.keys_of, login)
+        links.carriers.append(rabbit.state)
+        by_scheme |= dict.fromkeys(SCHEMES, rabbit)
     try:
         yield SchemeRouter(by_scheme, dict.fromkeys(SCHEMES, NO_LOGIN))
     finally:
@@ -69,6 +74,7 @@ async def answering(settings: Settings, identity: Identity, links: Links) -> Asy
         addresses=_broker_addresses(settings), on_broadcast=links.broadcast,
         timing=timing_of(settings),
     )  # fmt: skip
+    links.carriers.append(relay.state)
     running = asyncio.create_task(relay.run())
     try:
         yield

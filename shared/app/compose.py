@@ -252,7 +252,9 @@ async def _listen(
     port = runner.addresses[0][1]
     scheme = "wss" if settings.tls_certificate else "ws"
     host = settings.listen_host if settings.listen_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
-    return f"{scheme}://{host}:{port}/link"
+    address = f"{scheme}://{host}:{port}/link"
+    route.listens(address)
+    return address
 
 
 async def _state_addresses(node: Node, addresses: Sequence[str]) -> None:

@@ -1,8 +1,10 @@
 """``status``: what a node holds, to whom it talks, what waits."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from shared.errors import UnavailableError
+from shared.link.carrier import CarrierState
 from shared.log.log import Log
 from shared.node.node import Node
 from shared.record.feed import is_above
@@ -12,6 +14,7 @@ async def report(node: Node) -> dict[str, Any]:
     """Return the state of ``node`` as JSON."""
     log = node.log
     quarantine = await log.store.quarantine()
+    links = [_link(node, peer) for peer in _neighbours(log, node)]
     return {
         "division": node.identity.division,
         "label": node.identity.label,
@@ -26,7 +29,9 @@ async def report(node: Node) -> dict[str, Any]:
              "stopped": state.stopped}
             for feed, state in sorted(log.feeds.items(), key=lambda item: item[0].key)
         ],
-        "links": [_link(node, peer) for peer in _neighbours(log, node)],
+        "links": links,
+        "carriers": [_carrier(node, one, links) for one in node.links.carriers if one.address],
+        "said_to_all": _said_to_all(node),
         "custody": sum(s.count for f, s in log.feeds.items() if f.lane == "custody"),
         "counters": dict(log.counters.__dict__),
         "quarantine": [
@@ -62,9 +67,37 @@ def _link(node: Node, peer: str) -> dict[str, Any]:
         "by": state.by,
         "heard_ms": state.heard_ms,
         "opened": state.opened,
+        "reconnects": state.reconnects,
         "in_flight": node.links.in_flight(peer),
         "in_flight_max": state.in_flight_max,
         "backlog": node.links.backlog(peer),
         "bad_frames": state.bad_frames,
         "trouble": state.trouble,
     }
+
+
+def _carrier(node: Node, carrier: CarrierState, links: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Say how it stands with a carrier, and with the links that go, or went last, over it."""
+    over = [
+        link
+        for link in links
+        if link["by"] == carrier.scheme
+        and is_above(node.identity.division, link["peer"]) == carrier.answers
+    ]
+    return {
+        "scheme": carrier.scheme,
+        "address": carrier.address,
+        "answers": carrier.answers,
+        "connected_since_ms": carrier.connected_since_ms,
+        "reconnects": carrier.reconnects,
+        "unconfirmed": carrier.unconfirmed,
+        "alarm": carrier.alarm,
+        "trouble": carrier.trouble,
+        "links": sum(link["connected_since_ms"] is not None for link in over),
+        "backlog": sum(link["backlog"] for link in over),
+    }
+
+
+def _said_to_all(node: Node) -> dict[str, Any]:
+    broadcaster = node.links.broadcaster
+    return {"on": broadcaster.is_on, "records": broadcaster.said}

@@ -7,6 +7,7 @@ truly who is at the other end. Implementations: ``broker.websocket``, ``broker.r
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shared.errors import UnavailableError
@@ -14,6 +15,56 @@ from shared.errors import UnavailableError
 
 class LinkDownError(UnavailableError):
     """The link is down."""
+
+
+@dataclass
+class CarrierState:
+    """How it stands with a carrier, as it tells itself; made and kept up by each real one.
+
+    Attributes:
+        answers: It takes links that neighbours below open; else it dials.
+        address: Where its broker or its neighbour is, or where it answers; empty before it was
+            used. It never holds a user or a password.
+        connected_since_ms: Unix ms; None while it is not connected. A carrier over a broker is
+            connected while the broker lets it in, one that dials by itself while a link is open,
+            one that answers by itself while it listens.
+        unconfirmed: Messages that were given to the broker and are not confirmed; 0 without one.
+        alarm: Why the broker takes nothing more from us, in its words; empty while it does.
+        trouble: Why it was last not connected.
+    """
+
+    answers: bool
+    address: str = ""
+    connected_since_ms: int | None = None
+    unconfirmed: int = 0
+    alarm: str = ""
+    trouble: str = ""
+    _times: int = field(default=0, repr=False)
+    _open: int = field(default=0, repr=False)
+
+    @property
+    def scheme(self) -> str:
+        """How its address begins, such as ``amqps``."""
+        return self.address.partition("://")[0]
+
+    @property
+    def reconnects(self) -> int:
+        """How often it was connected again, since the process began."""
+        return max(0, self._times - 1)
+
+    def connected(self, at_ms: int) -> None:
+        """Note that a connection is open; one beside another that is open begins nothing new."""
+        self._open += 1
+        if self._open == 1:
+            self._times += 1
+            self.connected_since_ms = at_ms
+
+    def lost(self, why: str) -> None:
+        """Note that one of the connections ended."""
+        self._open -= 1
+        self.alarm, self.trouble = "", why
+        if not self._open:
+            self.connected_since_ms = None
 
 
 class Connection(Protocol):

@@ -25,22 +25,23 @@ class Broadcaster:
     """What a node says to all below.
 
     Attributes:
+        is_on: True while a carrier reaches all below at once.
         said: Records said, since the start of the process.
     """
 
     def __init__(self, log: Log, on_said: OnSaid) -> None:
         """Say nothing yet; ``run`` does it."""
+        self.is_on = False
         self.said = 0
         self._log = log
         self._on_said = on_said
-        self._is_on = False
         self._next: dict[Feed, int] = {}
         self._behind: set[Feed] = set()
         self._changed = asyncio.Event()
 
     def next(self, feed: Feed) -> int | None:
         """Return from which seq on ``feed`` will be said to all; None if it goes over the links."""
-        if not self._is_on or not self._is_said(feed):
+        if not self.is_on or not self._is_said(feed):
             return None
         return self._next.get(feed, 0)
 
@@ -53,7 +54,7 @@ class Broadcaster:
         """
         self._next = {feed: held.count for feed, held in self._log.feeds.items()}
         self._behind.clear()
-        self._is_on = True
+        self.is_on = True
         unsubscribe = self._log.subscribe(self._note_changes)
         try:
             while True:
@@ -66,7 +67,7 @@ class Broadcaster:
                 self._changed.clear()
         finally:
             unsubscribe()
-            self._is_on = False
+            self.is_on = False
             self._on_said(())
 
     def _is_said(self, feed: Feed) -> bool:

@@ -78,6 +78,11 @@ class LinkState:
     rest: tuple[bytes, bytes] | None = None
     counts: dict[Feed, int] = field(default_factory=dict)
 
+    @property
+    def reconnects(self) -> int:
+        """How often it opened again."""
+        return max(0, self.opened - 1)
+
 
 class Conversation:
     """The life of one connection.

@@ -12,7 +12,7 @@ import structlog
 
 from shared.errors import FaultError, StorageError
 from shared.link.backoff import Backoff
-from shared.link.carrier import Broadcast, Carrier, Connection, LinkDownError
+from shared.link.carrier import Broadcast, Carrier, CarrierState, Connection, LinkDownError
 from shared.link.timing import Timing
 from shared.log.log import Log
 from shared.node.author import Entropy
@@ -31,6 +31,7 @@ class Links:
 
     Attributes:
         broadcaster: Says to all below what all below are to hold.
+        carriers: How it stands with what carries the links; noted by whoever makes a carrier.
         states: By neighbour.
     """
 
@@ -55,6 +56,7 @@ class Links:
         self._backoff_seconds = backoff_seconds
         self._open: dict[str, tuple[Connection, Conversation]] = {}
         self.broadcaster = Broadcaster(log, self._said_to_all)
+        self.carriers: list[CarrierState] = []
         self.states: dict[str, LinkState] = {}
 
     def keys_of(self, code: str) -> Sequence[PublicKey]:

@@ -143,8 +143,31 @@ class Link(BaseModel):
     heard_ms: int | None
     in_flight: int
     backlog: int = Field(description=later("还有多少条没送到。"))
+    reconnects: int = Field(description=later("断了又接上几次。"))
     bad_frames: int
     trouble: str
+
+
+class Carrier(BaseModel):
+    """How it stands with what carries links."""
+
+    scheme: str
+    address: str
+    answers: bool = Field(description=later("true 是等别人来连，false 是自己去连。"))
+    connected_since_ms: int | None
+    reconnects: int = Field(description=later("断了又接上几次。"))
+    unconfirmed: int = Field(description=later("交给消息台，还没说收到的消息。"))
+    alarm: str = Field(description=later("消息台为什么不再收；照常收就是空的。"))
+    trouble: str
+    links: int = Field(description=later("现在有几条连线走它。"))
+    backlog: int = Field(description=later("还有多少条没送到。"))
+
+
+class SaidToAll(BaseModel):
+    """What was said once to all below, since the node started."""
+
+    on: bool
+    records: int
 
 
 class Quarantined(BaseModel):
@@ -169,6 +192,8 @@ class Status(BaseModel):
     records: int
     heads: list[Head]
     links: list[Link]
+    carriers: list[Carrier]
+    said_to_all: SaidToAll
     custody: int
     counters: dict[str, int]
     quarantine: list[Quarantined]
