@@ -250,7 +250,9 @@ class Wire:
 
     def _note_alarm(self, alarm: str) -> None:
         self._state.alarm = alarm
-        logger.warning("broker alarm", user=self.user, at=self._state.address, alarm=alarm or "over")
+        logger.warning(
+            "broker alarm", user=self.user, at=self._state.address, alarm=alarm or "over"
+        )
 
     async def _went_down(self, _sender: Any, error: BaseException | None) -> None:
         plain = None if isinstance(error, asyncio.CancelledError) else error

@@ -47,6 +47,13 @@ ROLES: Final = {
     "dispatcher": later("交办员"),
     "drafter": later("拟稿人"),
 }
+ALARMS: Final = {
+    "low on memory": later("内存不够"),
+    "low on disk": later("磁盘不够"),
+    "low on memory & disk": later("内存和磁盘都不够"),
+    "low on disk & memory": later("内存和磁盘都不够"),
+}
+"""By what RabbitMQ says when it blocks who publishes."""
 DESKS: Final = {
     Level.DISTRICT: later("交办台"),
     Level.TOWN: later("办件台"),

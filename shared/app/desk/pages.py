@@ -1,7 +1,7 @@
 """The pages behind the login of a town or the district."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -22,6 +22,7 @@ from shared.app.desk.labels import (
     PUBLISH,
     ROLES,
 )
+from shared.app.desk.links import carrier_rows, link_rows
 from shared.app.status import report
 from shared.domain.cases import view as cases
 from shared.domain.notices import view as notices
@@ -111,7 +112,7 @@ class Desk:
         return self._page(
             request, "desk_cases.html", tab="cases", groups=GROUPS, counted=counted, show=show,
             open_count=stages.get("filed", 0), listed=len(open_now),
-            entries=[self._row(one, words) for one in chosen], links=self._links(words),
+            entries=[self._row(one, words) for one in chosen], links=link_rows(self._site, words),
         )  # fmt: skip
 
     def _row(self, entry: Entry, words: Words) -> dict[str, Any]:
@@ -346,38 +347,14 @@ class Desk:
         words = self._site.words(request)
         status = await report(self._site.node)
         return self._page(
-            request, "desk_links.html", tab="links", links=self._links(words), machine=status,
+            request, "desk_links.html", tab="links", links=link_rows(self._site, words),
+            machine=status, carriers=carrier_rows(self._site, status["carriers"], words),
             quarantine=[
                 one | {"from": self._site.label(one["peer"]),
                        "date": words.moment(one["at_ms"], self._site.node.clock.wall_ms())}
                 for one in reversed(status["quarantine"])
             ],
         )  # fmt: skip
-
-    def _links(self, words: Words) -> Sequence[dict[str, Any]]:
-        """Return the neighbours, those with trouble first."""
-        node = self._site.node
-        now_ms = node.clock.wall_ms()
-        neighbours = [
-            code for code, one in node.log.roster.divisions().items()
-            if is_above(node.identity.division, code) and one.level == node.identity.level + 1
-        ]  # fmt: skip
-        if node.identity.parent:
-            neighbours.insert(0, node.identity.parent)
-        rows = []
-        for code in neighbours:
-            state = node.links.state(code)
-            up = state.connected_since_ms is not None
-            backlog = node.links.backlog(code)
-            rows.append({
-                "code": code, "label": self._site.label(code), "up": up, "backlog": backlog,
-                "sign": ("wait" if backlog else "done") if up else "late",
-                "heard": words.moment(state.heard_ms, now_ms) if state.heard_ms else "",
-                "in_flight": node.links.in_flight(code), "bad_frames": state.bad_frames,
-                "opened": state.opened, "by": state.by, "trouble": state.trouble,
-                "above": code == node.identity.parent,
-            })  # fmt: skip
-        return sorted(rows, key=lambda row: (row["up"], not row["backlog"]))
 
 
 def _rid(request: web.Request) -> bytes:

@@ -1,0 +1,59 @@
+"""The rows of the page of links: neighbours, and what carries the links to them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from shared.app.desk.labels import ALARMS
+from shared.record.feed import is_above
+from shared.web.i18n import Words
+from shared.web.site import Site
+
+
+def link_rows(site: Site, words: Words) -> Sequence[dict[str, Any]]:
+    """Return the neighbours, those with trouble first."""
+    node = site.node
+    now_ms = node.clock.wall_ms()
+    neighbours = [
+        code for code, one in node.log.roster.divisions().items()
+        if is_above(node.identity.division, code) and one.level == node.identity.level + 1
+    ]  # fmt: skip
+    if node.identity.parent:
+        neighbours.insert(0, node.identity.parent)
+    rows = []
+    for code in neighbours:
+        state = node.links.state(code)
+        up = state.connected_since_ms is not None
+        backlog = node.links.backlog(code)
+        rows.append({
+            "code": code, "label": site.label(code), "up": up, "backlog": backlog,
+            "sign": ("wait" if backlog else "done") if up else "late",
+            "heard": words.moment(state.heard_ms, now_ms) if state.heard_ms else "",
+            "in_flight": node.links.in_flight(code), "bad_frames": state.bad_frames,
+            "opened": state.opened, "by": state.by, "trouble": state.trouble,
+            "above": code == node.identity.parent,
+        })  # fmt: skip
+    return sorted(rows, key=lambda row: (row["up"], not row["backlog"]))
+
+
+def carrier_rows(
+    site: Site, carriers: Iterable[dict[str, Any]], words: Words
+) -> Sequence[dict[str, Any]]:
+    """Return the carriers, those with trouble first.
+
+    Args:
+        site: Of the node.
+        carriers: As ``shared.app.status.report`` tells them.
+        words: The reader's.
+    """
+    now_ms = site.node.clock.wall_ms()
+    rows = []
+    for one in carriers:
+        since_ms, alarm = one["connected_since_ms"], one["alarm"]
+        up = since_ms is not None
+        rows.append(one | {
+            "up": up, "sign": "done" if up and not alarm else "late",
+            "has_broker": one["scheme"].startswith("amqp"),
+            "since": words.moment(since_ms, now_ms) if up else "",
+            "alarm": words.say(ALARMS[alarm]) if alarm in ALARMS else alarm,
+        })  # fmt: skip
+    return sorted(rows, key=lambda row: (row["up"], not row["alarm"]))
