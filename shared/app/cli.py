@@ -130,7 +130,7 @@ def show_result(result: dict[str, Any], *, as_json: bool = False) -> None:
         return
     for name, value in result.items():
         if name.endswith("_ms"):
-            out.print(f"{name.removesuffix('_ms')}: {_moment(value)}", markup=False)
+            out.print(f"{name.removesuffix('_ms')}: {moment(value)}", markup=False)
         else:
             plain = (
                 json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
@@ -138,7 +138,7 @@ def show_result(result: dict[str, Any], *, as_json: bool = False) -> None:
             out.print(f"{name}: {'-' if plain is None else plain}", markup=False)
 
 
-def _moment(at_ms: int | None) -> str:
+def moment(at_ms: int | None) -> str:
     """Return Unix ms as local time; a dash for what has not happened."""
     if at_ms is None:
         return "-"

@@ -4,12 +4,11 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import segno
 import structlog
 import typer
-from rich.table import Table
 
 from shared.app import compose
 from shared.app.api.tokens import set_token
@@ -28,6 +27,7 @@ from shared.app.membership import join as join_district
 from shared.app.moving_command import add_moving
 from shared.app.notify import READY, STOPPING, notify
 from shared.app.people import set_account
+from shared.app.status_tables import show_status
 from shared.domain.notices.rules import read_notice
 from shared.errors import StorageError
 from shared.node.accounts import PASSWORDS_FILE
@@ -180,7 +180,7 @@ def _add_looking(app: typer.Typer) -> None:
             if as_json:
                 show_result(result, as_json=True)
             else:
-                _show_status(result)
+                show_status(result)
 
         run(work())
 
@@ -372,17 +372,3 @@ def add_join(app: typer.Typer, level: Level) -> None:
 def handed_out(home: Home) -> str:
     """Return where the first passwords stand, and what to do with them."""
     return f"Passwords are in {home.path / PASSWORDS_FILE}: hand them out and delete the file."
-
-
-def _show_status(result: dict[str, Any]) -> None:
-    out.print(
-        f"{result['label']} {result['division']} ({result['level']}), "
-        f"{result['records']} records, {len(result['quarantine'])} frames in quarantine"
-    )
-    table = Table("neighbour", "link", "backlog", "in flight", "trouble")
-    for link in result["links"]:
-        state = f"open {link['by']}".strip() if link["connected_since_ms"] else "down"
-        table.add_row(
-            link["peer"], state, str(link["backlog"]), str(link["in_flight"]), link["trouble"]
-        )
-    out.print(table)

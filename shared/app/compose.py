@@ -32,7 +32,7 @@ from shared.node.accounts import Accounts
 from shared.node.clock import SystemClock
 from shared.node.home import Home, machine_id
 from shared.node.node import Node, Surroundings
-from shared.node.settings import Settings, load_settings
+from shared.node.settings import Settings, load_settings, split_listen
 from shared.node.views import Views, create_views
 from shared.record.feed import Level
 from shared.web.server import STAFF, make_app
@@ -194,6 +194,7 @@ async def serving(
         api = Api(home)
         app = make_app(node, link=route.handle, surface=surface, accounts=Accounts(home), api=api)
         address = await _listen(stack, app, route, settings)
+        await _tell_metrics(stack, node, settings.metrics_listen)
         control = ControlServer(node, home.control_file, staff_acts(app[STAFF]) | api.acts())
         await control.start()
         stack.push_async_callback(control.close)
@@ -222,12 +223,18 @@ def check_listening(settings: Settings, *, insecure: bool) -> None:
     Raises:
         RefusedError: neither loopback nor TLS.
     """
-    if settings.listen_host in LOOPBACK or settings.tls_certificate or insecure:
+    if insecure:
         return
-    raise RefusedError(
-        f"listening on {settings.listen_host} without TLS would send pages in clear.",
-        advice="Set tls_certificate and tls_key in node.toml, or say --insecure.",
-    )
+    if settings.listen_host not in LOOPBACK and not settings.tls_certificate:
+        raise RefusedError(
+            f"listening on {settings.listen_host} without TLS would send pages in clear.",
+            advice="Set tls_certificate and tls_key in node.toml, or say --insecure.",
+        )
+    if settings.metrics_listen and split_listen(settings.metrics_listen)[0] not in LOOPBACK:
+        raise RefusedError(
+            f"listening on {settings.metrics_listen} would send metrics in clear.",
+            advice="Set metrics_listen to a port of 127.0.0.1, or say --insecure.",
+        )
 
 
 async def _listen(
@@ -239,22 +246,44 @@ async def _listen(
     stack.push_async_callback(runner.cleanup)
     # Links are closed before the server waits for its handlers, else it waits for nothing.
     stack.push_async_callback(route.close)
-    site = web.TCPSite(
-        runner, settings.listen_host, settings.listen_port, ssl_context=_server_tls(settings)
-    )
-    try:
-        await site.start()
-    except OSError as error:
-        raise UnavailableError(
-            f"{settings.listen_host}:{settings.listen_port} cannot be used: {error.strerror}.",
-            advice="Set another listen_port in node.toml.",
-        ) from error
+    host, tls = settings.listen_host, _server_tls(settings)
+    await _bind(runner, host, settings.listen_port, "listen_port", tls)
     port = runner.addresses[0][1]
     scheme = "wss" if settings.tls_certificate else "ws"
-    host = settings.listen_host if settings.listen_host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
+    host = host if host not in ("0.0.0.0", "::") else "127.0.0.1"  # noqa: S104
     address = f"{scheme}://{host}:{port}/link"
     route.listens(address)
     return address
+
+
+async def _tell_metrics(stack: AsyncExitStack, node: Node, listen: str) -> None:
+    """Answer ``GET /metrics`` at ``listen``, host:port; nowhere if it is empty."""
+    if not listen:
+        return
+    # Here, because only who tells metrics shall need the library, and a village has little memory.
+    from shared.app.metrics import metrics_app  # noqa: PLC0415
+
+    runner = web.AppRunner(metrics_app(node), access_log=None, shutdown_timeout=STOP_SECONDS_MAX)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await _bind(runner, *split_listen(listen), "metrics_listen")
+
+
+async def _bind(
+    runner: web.AppRunner, host: str, port: int, setting: str, tls: ssl.SSLContext | None = None
+) -> None:
+    """Let a web server listen where ``setting`` says.
+
+    Raises:
+        UnavailableError: the port is taken, or the host is not this one.
+    """
+    try:
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+    except OSError as error:
+        raise UnavailableError(
+            f"{host}:{port} cannot be used: {error.strerror}.",
+            advice=f"Set another {setting} in node.toml.",
+        ) from error
 
 
 async def _state_addresses(node: Node, addresses: Sequence[str]) -> None:

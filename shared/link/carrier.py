@@ -29,7 +29,8 @@ class CarrierState:
             connected while the broker lets it in, one that dials by itself while a link is open,
             one that answers by itself while it listens.
         unconfirmed: Messages that were given to the broker and are not confirmed; 0 without one.
-        alarm: Why the broker takes nothing more from us, in its words; empty while it does.
+        alarm: Why the broker takes nothing more from us, in its words, as far as it said over the
+            last connection; empty while it does.
         trouble: Why it was last not connected.
     """
 
@@ -57,12 +58,12 @@ class CarrierState:
         self._open += 1
         if self._open == 1:
             self._times += 1
-            self.connected_since_ms = at_ms
+            self.connected_since_ms, self.alarm = at_ms, ""
 
     def lost(self, why: str) -> None:
         """Note that one of the connections ended."""
         self._open -= 1
-        self.alarm, self.trouble = "", why
+        self.trouble = why
         if not self._open:
             self.connected_since_ms = None
 

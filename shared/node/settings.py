@@ -72,12 +72,22 @@ class Settings(BaseSettings):
         "postgresql://sanji@127.0.0.1:5432/district; empty: log.db in the home.",
     )
     database_password_file: str = Field("", description="File that holds its password.")
+    metrics_listen: str = Field(
+        "", description="Where GET /metrics is answered, such as 127.0.0.1:9464; empty: nowhere."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Verbosity.")
 
     @field_validator("database_url")
     @classmethod
     def _check_url(cls, text: str) -> str:
         return check_url(text)
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _check_listen(cls, text: str) -> str:
+        if text:
+            split_listen(text)
+        return text
 
     @field_validator("broker_url", "addresses")
     @classmethod
@@ -122,6 +132,18 @@ class Settings(BaseSettings):
             beat_ms=int(self.custody_beat_seconds * 1000),
             late_ms=int(self.custody_late_seconds * 1000),
         )
+
+
+def split_listen(text: str) -> tuple[str, int]:
+    """Return the host and the port of ``host:port``; an IPv6 address stands in brackets.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname or not parts.port or parts.netloc != text or "@" in text:
+        raise ValueError("it must be host:port, such as 127.0.0.1:9464")
+    return parts.hostname, parts.port
 
 
 def load_settings(file: Path, **given: Any) -> Settings:

@@ -240,3 +240,50 @@ async def test_cancelled_send_leaves_the_link_whole(way: tuple[Connection, Conne
     assert regular in (list(range(sending.sent)), list(range(sending.sent + 1)))
     assert given_up == sorted(set(given_up))
     assert set(given_up) <= set(range(2000, 2005))
+
+
+@pytest.fixture(params=["websocket", "rabbitmq"])
+async def telling(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    """Each carrier that tells how it stands."""
+    async with rig_of(request.param, request) as made:
+        yield made
+
+
+async def test_a_carrier_tells_since_when_it_is_connected(telling: Rig) -> None:
+    """Who dials while a link is open, who answers as long as it can be reached."""
+    dials, answers = telling.states
+    assert (dials.answers, dials.address, dials.connected_since_ms) == (False, "", None)
+    assert (answers.answers, answers.address) == (True, telling.address)
+    reached_ms = answers.connected_since_ms
+    assert reached_ms is not None
+    for reconnects in range(2):
+        child, parent = await telling.link()
+        assert (dials.address, dials.reconnects) == (telling.address, reconnects)
+        assert (dials.connected_since_ms or 0) >= reached_ms
+        assert dials.scheme == answers.scheme == telling.address.partition("://")[0]
+        await soon(asyncio.gather(child.close(), parent.close()))
+        assert (dials.connected_since_ms, dials.trouble) == (None, "the link was closed")
+    assert (answers.connected_since_ms, answers.reconnects) == (reached_ms, 0)
+    assert {(one.unconfirmed, one.alarm) for one in telling.states} == {(0, "")}
+
+
+async def test_a_link_beside_another_is_no_reconnect(telling: Rig) -> None:
+    """Connected is who has one link or more; the first of them says since when."""
+    dials = telling.states[0]
+    first, first_end = await telling.link()
+    since_ms = dials.connected_since_ms
+    second, second_end = await telling.link()
+    await soon(asyncio.gather(second.close(), second_end.close()))
+    assert (dials.connected_since_ms, dials.reconnects) == (since_ms, 0)
+    await soon(asyncio.gather(first.close(), first_end.close()))
+    assert dials.connected_since_ms is None
+
+
+async def test_a_carrier_tells_why_it_is_not_connected(telling: Rig) -> None:
+    """The error of the last attempt, and where it went."""
+    dials = telling.states[0]
+    for peer, address in ((PARENT.code, telling.nowhere), (OTHER.code, telling.address)):
+        with pytest.raises(LinkDownError) as error:
+            await soon(telling.carrier.dial(peer, address))
+        assert (dials.trouble, dials.address) == (str(error.value), address)
+        assert dials.connected_since_ms is None

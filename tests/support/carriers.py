@@ -19,7 +19,7 @@ from broker.rabbitmq.relay import RabbitMqRelay
 from broker.rabbitmq.timing import Timing as RabbitTiming
 from broker.websocket import LinkRoute, WebSocketCarrier
 from demo.servers.rabbitmq import VHOST
-from shared.link.carrier import Carrier, Connection
+from shared.link.carrier import Carrier, CarrierState, Connection
 from shared.trust.keys import PublicKey
 from tests.support.rabbit import RabbitServer, login
 from tests.support.records import key_of
@@ -77,12 +77,14 @@ class Rig:
         address: Where the parent answers.
         nowhere: Where nobody does.
         answering: The parent's end.
+        states: What the child's and the parent's carriers tell of themselves; none in memory.
     """
 
     carrier: Carrier
     address: str
     nowhere: str
     answering: Answering
+    states: tuple[CarrierState, ...] = ()
 
     async def link(self) -> tuple[Connection, Connection]:
         """Return the child's and the parent's end of a new link."""
@@ -128,7 +130,9 @@ async def websocket_rig() -> AsyncIterator[Rig]:
     route = LinkRoute(PARENT, keys_of, answering)
     carrier = WebSocketCarrier(CHILD, keys_of)
     async with serving(route.handle, route.close) as address:
-        yield Rig(carrier, address, f"ws://127.0.0.1:{unused_port()}/link", answering)
+        route.listens(address)
+        nowhere = f"ws://127.0.0.1:{unused_port()}/link"
+        yield Rig(carrier, address, nowhere, answering, (carrier.state, route.state))
         answering.release.set()
     await carrier.close()
 
@@ -162,8 +166,8 @@ async def rabbitmq_rig(server: RabbitServer) -> AsyncIterator[Rig]:
     answering = Answering()
     carrier = RabbitMqCarrier(CHILD, keys_of, login(server, CHILD.code), timing=RABBIT_TIMING)
     nowhere = f"amqp://127.0.0.1:{unused_port()}/{VHOST}"
-    async with answering_relay(server, answering):
-        yield Rig(carrier, server.address, nowhere, answering)
+    async with answering_relay(server, answering) as relay:
+        yield Rig(carrier, server.address, nowhere, answering, (carrier.state, relay.state))
 
 
 @asynccontextmanager

@@ -1,6 +1,8 @@
 """The commands as a person meets them: what works offline, and how they fail."""
 
 import json
+import re
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -154,6 +156,33 @@ def test_listening_beyond_loopback_needs_tls(home: Path) -> None:
     result = run("serve", "--home", str(home))
     assert result.exit_code == 3
     assert "TLS" in result.stderr
+
+
+def test_metrics_beyond_loopback_are_refused(home: Path) -> None:
+    """They would go in clear to whoever asks."""
+    (home / "node.toml").write_text('metrics_listen = "0.0.0.0:9464"\n', "utf-8")
+    result = run("serve", "--home", str(home))
+    assert result.exit_code == 3
+    assert "metrics_listen" in result.stderr
+
+
+def test_metrics_on_a_taken_port_are_refused(home: Path) -> None:
+    """`serve` ends at once, and names the setting to change."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        (home / "node.toml").write_text(f'listen_port = 0\nmetrics_listen = "{place}"\n', "utf-8")
+        result = run("serve", "--home", str(home))
+    assert result.exit_code == 5
+    assert re.fullmatch(rf"{place} cannot be used: .* metrics_listen .*\n", result.stderr)
+
+
+@pytest.mark.parametrize("value", ["9464", "127.0.0.1", "127.0.0.1:0", "http://127.0.0.1:1"])
+def test_metrics_listen_is_a_host_and_a_port(home: Path, value: str) -> None:
+    """Anything else is one line that names it."""
+    (home / "node.toml").write_text(f'metrics_listen = "{value}"\n', "utf-8")
+    result = run("status", "--home", str(home))
+    assert result.exit_code == 2
+    assert "metrics_listen" in result.stderr
 
 
 def test_a_wrong_setting_is_named(home: Path) -> None:

@@ -1,0 +1,42 @@
+"""What ``status`` prints for people: a line about the node, a table of links, one of carriers."""
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Column, Table
+
+from shared.app.cli import moment, out
+
+
+def show_status(status: dict[str, Any]) -> None:
+    """Print what ``shared.app.status.report`` returned."""
+    out.print(
+        f"{status['label']} {status['division']} ({status['level']}), "
+        f"{status['records']} records, {len(status['quarantine'])} frames in quarantine"
+    )
+    out.print(_links(status["links"]))
+    if status["carriers"]:
+        out.print(_carriers(status["carriers"]))
+    if (said := status["said_to_all"])["on"] or said["records"]:
+        out.print(f"said once to all below: {said['records']} records")
+
+
+def _links(links: list[dict[str, Any]]) -> Table:
+    table = Table("neighbour", "link", "reconnects", "backlog", "in flight", "trouble")
+    for one in links:
+        state = f"open {one['by']}".strip() if one["connected_since_ms"] else "down"
+        figures = (one["reconnects"], one["backlog"], one["in_flight"])
+        table.add_row(one["peer"], state, *map(str, figures), escape(one["trouble"]))
+    return table
+
+
+def _carriers(carriers: list[dict[str, Any]]) -> Table:
+    carrier = Column("carrier", overflow="fold")
+    table = Table(carrier, "since", "reconnects", "unconfirmed", "backlog", "trouble")
+    for one in carriers:
+        place = f"{'answers at' if one['answers'] else 'dials'} {one['address']}"
+        figures = (one["reconnects"], one["unconfirmed"], one["backlog"])
+        trouble = f"the broker is {one['alarm']}" if one["alarm"] else one["trouble"]
+        since = moment(one["connected_since_ms"])
+        table.add_row(escape(place), since, *map(str, figures), escape(trouble))
+    return table
