@@ -1,5 +1,6 @@
-"""What users meet is documented: settings, kinds, errors, commands."""
+"""What users meet is documented: settings, metrics, kinds, errors, commands."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import district.cli
 import town.cli
 import village.cli
 from shared.app.cli import EXIT_CODES
+from shared.app.metrics import LABELS, METRICS
 from shared.domain.catalogue import KINDS
 from shared.node.settings import Settings
 
@@ -26,6 +28,16 @@ def test_each_setting_is_documented() -> None:
     page = reference("settings.md")
     for name, field in Settings.model_fields.items():
         assert f"| `{name}` | `{field.default!r}` | {field.description} |" in page
+
+
+def test_each_metric_is_documented_and_no_other() -> None:
+    """metrics.md has a row for each metric, with its labels and its sentence."""
+    page = reference("metrics.md")
+    assert [line for line in page.splitlines() if line.startswith("| `sanji_")] == [
+        f"| `{one.name}` | {', '.join(f'`{label}`' for label in LABELS[one.each])} | {one.about} |"
+        for one in METRICS
+    ]
+    assert set(re.findall(r"sanji_\w+", page)) == {one.name for one in METRICS}
 
 
 def test_each_kind_is_documented() -> None:

@@ -15,6 +15,7 @@ from district.pages import Office
 from shared.app.desk import caselist
 from shared.domain.custody.kinds import STATED, Held
 from shared.errors import StorageError
+from shared.link.carrier import CarrierState
 from shared.log.store import BadFrame
 from shared.node.accounts import ACCOUNTS_FILE, ROLES, Accounts
 from shared.node.home import Home
@@ -520,6 +521,45 @@ async def test_links_in_words(town: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert f"✓ 单位{VILLAGE}<" in await town.get("/desk")
 
 
+async def test_carriers_in_words(town: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those with trouble first: not connected, blocked, then the rest; each with its figures."""
+    links, since_ms = town.node.links, town.clock.wall_ms() - DAY_MS
+    relay = CarrierState(answers=True, address="amqps://broker.example/sanji", unconfirmed=64)
+    dialler = CarrierState(
+        answers=False, address="amqps://other.example/sanji", trouble="no <route>"
+    )
+    web = CarrierState(answers=True, address="wss://town.example/link")
+    for state in (relay, web):
+        state.connected(since_ms)
+    relay.alarm = "low on memory"
+    links.carriers += [web, relay, dialler]
+    links.state(VILLAGE).by = "amqps"
+    monkeypatch.setattr(links, "backlog", lambda peer: 9 * (peer == VILLAGE))
+    links.broadcaster.said = 1234
+    await town.enter("handler")
+    page = await town.get("/desk/links")
+    rows = page.partition("连线走的路")[2].partition("</section>")[0].split('<div class="head">')
+    told = [[text for text in re.split(r"<[^>]+>", row) if text.strip()] for row in rows[1:]]
+    assert told == [
+        ["消息台", "连上级", "没连上", "又接上 0 次", "没确认 0 条", "还差 0 条", "0 条连线",
+         dialler.address, "上次为什么断：no &lt;route&gt;"],
+        ["消息台", "下级来连", "它不收了", "消息台内存不够，腾出来就接着走。",
+         "11月23日 起", "又接上 0 次", "没确认 64 条", "还差 9 条", "0 条连线", relay.address],
+        ["直接连", "下级来连", "通着",
+         "11月23日 起", "又接上 0 次", "还差 0 条", "0 条连线", web.address],
+    ]  # fmt: skip
+    assert "1,234 条" in page
+
+
+async def test_nothing_is_said_of_carriers_that_are_not_there(town: Desk) -> None:
+    """A node without a carrier in use has no empty table."""
+    town.node.links.carriers.append(CarrierState(answers=False))
+    await town.enter("handler")
+    page = await town.get("/desk/links")
+    assert "连线走的路" not in page
+    assert "说一遍" not in page
+
+
 async def test_english_is_complete(town: Desk, village: Served) -> None:
     """No Chinese but names, and what people wrote."""
     case = await filed(village, "water")
@@ -528,6 +568,10 @@ async def test_english_is_complete(town: Desk, village: Served) -> None:
     await town.get("/look?lang=en&back=/")
     await town.post(f"/desk/case/{case['rid']}", ANSWER | {"text": "done"})
     notice = await town.post("/desk/compose", NOTICE | {"to": [TOWN], "title": "x", "text": "y"})
+    blocked = CarrierState(answers=True, address="amqp://broker/sanji", connected_since_ms=1)
+    blocked.alarm = "low on disk & memory"
+    town.node.links.carriers.append(blocked)
+    town.node.links.broadcaster.said = 1
     for path in ("/desk", "/desk?show=answered", f"/desk/case/{case['rid']}", "/desk/compose",
                  "/desk/notices", notice, "/desk/links", NOWHERE):  # fmt: skip
         text = await town.get(path, 404 if path == NOWHERE else 200)
