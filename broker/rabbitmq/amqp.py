@@ -1,4 +1,4 @@
-"""The edge of aio-pika: what it raises, in words, and how its connections are closed."""
+"""The edge of aio-pika: its errors in words, its alarms, and how its connections are closed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

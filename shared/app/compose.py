@@ -260,7 +260,7 @@ async def _tell_metrics(stack: AsyncExitStack, node: Node, listen: str) -> None:
     """Answer ``GET /metrics`` at ``listen``, host:port; nowhere if it is empty."""
     if not listen:
         return
-    # Here, because only who tells metrics shall need the library, and a village has little memory.
+    # Here, because only who tells metrics shall load the library: a village has little memory.
     from shared.app.metrics import metrics_app  # noqa: PLC0415
 
     runner = web.AppRunner(metrics_app(node), access_log=None, shutdown_timeout=STOP_SECONDS_MAX)

@@ -1,6 +1,6 @@
 """The figures of ``status`` as Prometheus reads them: ``GET /metrics``.
 
-Only a node that is asked for metrics imports this module: the library wants memory of its own.
+Only a node that is asked for metrics imports this module, and with it the library.
 ``docs/reference/metrics.md`` lists the metrics; a test compares the two.
 """
 

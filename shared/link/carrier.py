@@ -40,8 +40,8 @@ class CarrierState:
     unconfirmed: int = 0
     alarm: str = ""
     trouble: str = ""
-    _times: int = field(default=0, repr=False)
-    _open: int = field(default=0, repr=False)
+    _times: int = field(default=0, init=False, repr=False)
+    _open: int = field(default=0, init=False, repr=False)
 
     @property
     def scheme(self) -> str:

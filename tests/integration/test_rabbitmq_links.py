@@ -150,7 +150,8 @@ async def test_a_wrong_password_is_said_and_not_shown(rabbit: RabbitServer) -> N
     with pytest.raises(LinkDownError, match="ACCESS_REFUSED") as caught:
         await soon(carrier.dial(PARENT.code, rabbit.address))
     assert rabbit.address in str(caught.value)
-    assert "hushhush" not in str(caught.value)
+    assert "hushhush" not in f"{caught.value} {carrier.state}"
+    assert (carrier.state.trouble, carrier.state.reconnects) == (str(caught.value), 0)
 
 
 async def test_a_slow_link_does_not_hold_up_the_others(pair: Pair) -> None:
@@ -298,7 +299,24 @@ async def test_links_of_a_lost_relay_are_told_when_it_is_back(rabbit: RabbitServ
         again, end = await pair.link()
         await again.send(b"works")
         assert await heard(end) == b"works"
+        assert (pair.relay.state.reconnects, pair.relay.state.trouble) == (1, "cut by the test")
         await soon(again.close())
+
+
+async def test_a_connection_without_channels_is_none(
+    rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that lets one in and then no further: not connected, and the state says why."""
+
+    async def refused(wire: Wire) -> None:
+        raise LinkDownError("no more channels")
+
+    monkeypatch.setattr(Wire, "_channel", refused)
+    carrier = RabbitMqCarrier(CHILD, keys_of, login(rabbit, CHILD.code))
+    with pytest.raises(LinkDownError, match="no more channels"):
+        await soon(carrier.dial(PARENT.code, rabbit.address))
+    assert carrier.state.connected_since_ms is None
+    assert "no more channels" in carrier.state.trouble
 
 
 async def test_a_relay_declares_what_it_needs(rabbit: RabbitServer) -> None:

@@ -166,7 +166,7 @@ async def test_a_node_tells_metrics_where_it_is_set(tmp_path: Path) -> None:
 
 
 def test_who_tells_no_metrics_does_not_load_the_library() -> None:
-    """It costs memory that a village does not have."""
+    """A village has little memory."""
     code = "import sys, village.cli; print('prometheus_client' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
