@@ -31,8 +31,8 @@ def _links(links: list[dict[str, Any]]) -> Table:
 
 
 def _carriers(carriers: list[dict[str, Any]]) -> Table:
-    carrier = Column("carrier", overflow="fold")
-    table = Table(carrier, "since", "reconnects", "unconfirmed", "backlog", "trouble")
+    names = ("carrier", "since", "reconnects", "unconfirmed", "backlog", "trouble")
+    table = Table(*(Column(name, overflow="fold") for name in names))
     for one in carriers:
         place = f"{'answers at' if one['answers'] else 'dials'} {one['address']}"
         figures = (one["reconnects"], one["unconfirmed"], one["backlog"])
