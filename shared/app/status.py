@@ -13,7 +13,7 @@ from shared.record.feed import is_above
 async def report(node: Node) -> dict[str, Any]:
     """Return the state of ``node`` as JSON."""
     log = node.log
-    quarantine = await log.store.quarantine()
+    refusals = await log.store.refusals()
     links = [_link(node, peer) for peer in _neighbours(log, node)]
     return {
         "division": node.identity.division,
@@ -35,8 +35,8 @@ async def report(node: Node) -> dict[str, Any]:
         "custody": sum(s.count for f, s in log.feeds.items() if f.lane == "custody"),
         "counters": dict(log.counters.__dict__),
         "quarantine": [
-            {"at_ms": bad.at_ms, "peer": bad.peer, "reason": bad.reason, "bytes": len(bad.frame)}
-            for bad in quarantine
+            {"at_ms": bad.at_ms, "peer": bad.peer, "reason": bad.reason, "bytes": bad.size}
+            for bad in refusals
         ],
     }  # fmt: skip
 

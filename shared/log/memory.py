@@ -17,6 +17,7 @@ from shared.log.store import (
     Batch,
     FeedState,
     ForkProof,
+    Refusal,
     Stored,
     check_place,
     check_prefix,
@@ -181,6 +182,13 @@ class MemoryStore:
     async def quarantine(self) -> list[BadFrame]:
         """Return the refused frames, oldest first."""
         return self._state.bad_frames.copy()
+
+    async def refusals(self) -> list[Refusal]:
+        """Return what ``quarantine`` does, without reading the frames."""
+        return [
+            Refusal(bad.at_ms, bad.peer, bad.reason, len(bad.frame))
+            for bad in self._state.bad_frames
+        ]
 
     async def close(self) -> None:
         """Refuse further use; a second call does nothing."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, bindparam, select, union
+from sqlalchemy import Connection, bindparam, func, select, union
 
 from shared.log.database import Database
 from shared.log.sql_write import Feeds, load_feeds, rid8_of, write_batch
@@ -13,6 +13,7 @@ from shared.log.store import (
     Batch,
     FeedState,
     ForkProof,
+    Refusal,
     Stored,
     check_prefix,
     longest_prefix,
@@ -141,6 +142,16 @@ class SqlStore:
         query = select(*columns).order_by(bad_frame.c.id)
         return await self._database.run(
             lambda connection: [BadFrame(*row) for row in connection.execute(query)]
+        )
+
+    async def refusals(self) -> list[Refusal]:
+        """Return what ``quarantine`` does, without reading the frames."""
+        size = func.length(bad_frame.c.frame)
+        query = select(bad_frame.c.at_ms, bad_frame.c.peer, bad_frame.c.reason, size)
+        return await self._database.run(
+            lambda connection: [
+                Refusal(*row) for row in connection.execute(query.order_by(bad_frame.c.id))
+            ]
         )
 
     async def close(self) -> None:

@@ -80,6 +80,23 @@ class BadFrame:
     frame: bytes
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What a list says of a frame in the quarantine.
+
+    Attributes:
+        at_ms: When it was refused.
+        peer: Code of the neighbour that sent it.
+        reason: Why.
+        size: Bytes of it that are kept.
+    """
+
+    at_ms: int
+    peer: str
+    reason: str
+    size: int
+
+
 @dataclass
 class Batch:
     """What one transaction writes, all of it or nothing; cuts come before runs.
@@ -172,6 +189,9 @@ class Store(Protocol):
 
     async def quarantine(self) -> list[BadFrame]:
         """Return the refused frames, oldest first."""
+
+    async def refusals(self) -> list[Refusal]:
+        """Return what ``quarantine`` does, without reading the frames."""
 
     async def close(self) -> None:
         """Release the database; a second call does nothing."""

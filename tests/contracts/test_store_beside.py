@@ -112,6 +112,8 @@ async def test_quarantine_is_bounded_in_frames(store: Store) -> None:
     await store.commit(Batch(1, bad_frames=frames[:9]))
     await store.commit(Batch(2, bad_frames=frames[9:]))
     assert await store.quarantine() == frames[7:]
+    told = [(one.at_ms, one.peer, one.reason, one.size) for one in await store.refusals()]
+    assert told == [(bad.at_ms, bad.peer, bad.reason, len(bad.frame)) for bad in frames[7:]]
 
 
 async def test_quarantine_is_bounded_in_bytes(store: Store) -> None:

@@ -141,7 +141,7 @@ async def test_figures_that_cannot_be_read_are_no_zeros(
     async def fails() -> None:
         raise StorageError("the disk is gone.")
 
-    monkeypatch.setattr(town.node.log.store, "quarantine", fails)
+    monkeypatch.setattr(town.node.log.store, "refusals", fails)
     async with (
         TestClient(TestServer(metrics_app(town.node))) as client,
         client.get("/metrics") as response,
