@@ -54,3 +54,10 @@ def words(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     line = "".join(char if char.isprintable() else " " for char in text[:300])
     return line.strip() or type(error).__name__
+
+
+def closing_words(error: BaseException | None) -> str:
+    """Return why a connection or a channel was closed, as the library tells its callbacks."""
+    if error is None or isinstance(error, asyncio.CancelledError):
+        return "the connection to the broker ended"
+    return words(error)

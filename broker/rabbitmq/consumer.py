@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
+from broker.rabbitmq.amqp import closing_words
 from broker.rabbitmq.flow import Ledger
 from broker.rabbitmq.parcel import Parcel, parcel_of
 from shared.errors import FaultError
@@ -72,6 +73,7 @@ class Consumer:
         await self._ask(self._channel.set_qos(prefetch_count=prefetch))
         inner = await self._channel.get_underlay_channel()
         inner.on_consumer_cancel_callbacks.add(self._was_cancelled)
+        self._channel.close_callbacks.add(self._was_closed)
         self._acknowledging = asyncio.create_task(self._acknowledge())
         source = await self._ask(self._channel.get_queue(queue, ensure=False))
         arguments = None if offset is None else {"x-stream-offset": offset}
@@ -111,6 +113,9 @@ class Consumer:
     async def _was_cancelled(self, _frame: Any) -> None:
         self._on_end("the broker ended the queue from which we hear")
 
+    async def _was_closed(self, _sender: Any, error: BaseException | None) -> None:
+        self._on_end(closing_words(error))
+
     async def close(self) -> None:
         """Hear no more, and give the channel back if the broker has not ended it."""
         await self.stop()
@@ -119,6 +124,7 @@ class Consumer:
 
     async def stop(self) -> None:
         """Acknowledge nothing more; the channel is closed by its owner."""
+        self._channel.close_callbacks.discard(self._was_closed)
         if self._acknowledging is not None:
             self._acknowledging.cancel()
             await asyncio.gather(self._acknowledging, return_exceptions=True)

@@ -131,6 +131,7 @@ class RabbitMqRelay:
         try:
             await self._open_queue(wire)
             speaking = asyncio.create_task(self._say_to_all(wire))
+            speaking.add_done_callback(_show_bug)
             logger.info("broker", node=code, at=self._place.address)
             self.ready.set()
             self._tell_orphans(wire)
@@ -283,3 +284,9 @@ class RabbitMqRelay:
         task = asyncio.create_task(work)
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+
+
+def _show_bug(task: asyncio.Task[None]) -> None:
+    """Log what ended a task on which nobody waits; the links carry what it does not."""
+    if not task.cancelled() and (bug := task.exception()) is not None:
+        logger.error("nothing is said to all any more", exc_info=bug)

@@ -18,7 +18,7 @@ from aio_pika.abc import (
 )
 from aio_pika.exceptions import DeliveryError, PublishError
 
-from broker.rabbitmq.amqp import BROKEN, close_quietly, hear_alarms, words
+from broker.rabbitmq.amqp import BROKEN, close_quietly, closing_words, hear_alarms, words
 from broker.rabbitmq.consumer import Consumer, OnParcel
 from broker.rabbitmq.login import Login, Place
 from broker.rabbitmq.parcel import Parcel, message_of
@@ -255,8 +255,7 @@ class Wire:
         )
 
     async def _went_down(self, _sender: Any, error: BaseException | None) -> None:
-        plain = None if isinstance(error, asyncio.CancelledError) else error
-        self.fail(words(plain) if plain else "the connection to the broker ended")
+        self.fail(closing_words(error))
 
     async def close(self) -> None:
         """Close the connection; whatever was published before was sent."""

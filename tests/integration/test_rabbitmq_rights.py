@@ -12,7 +12,14 @@ from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed, DeliveryEr
 from aiormq.exceptions import ChannelAccessRefused
 
 from broker.rabbitmq.definitions import definitions, password_hash
-from broker.rabbitmq.topology import down_stream, exchange_of, key_of, reply_queue, up_queue
+from broker.rabbitmq.topology import (
+    DOWN_KEY,
+    down_stream,
+    exchange_of,
+    key_of,
+    reply_queue,
+    up_queue,
+)
 from shared.record.feed import Level
 from tests.support.carriers import soon
 from tests.support.rabbit import RabbitServer, password_of
@@ -83,6 +90,7 @@ async def test_what_a_village_may(broker: RabbitServer, village: AbstractChannel
     await soon(consume(village, reply_queue(VILLAGE, TOKEN).name))
     await soon(village.set_qos(prefetch_count=1))
     await soon(consume(village, down_stream(TOWN).name))
+    await soon(consume(village, down_stream(DISTRICT).name))
     town = await soon(connect(broker, TOWN))
     came: asyncio.Queue[AbstractIncomingMessage] = asyncio.Queue()
     queue = await (await town.channel()).get_queue(up_queue(TOWN).name, ensure=False)
@@ -96,6 +104,8 @@ REFUSED: list[tuple[str, Callable[[AbstractChannel], Awaitable[None]]]] = [
     ("amq.default", lambda c: write(c, "", up_queue(TOWN).name)),
     ("a reply through amq.default", lambda c: write(c, "", f"reply.{TOWN}.{TOKEN}")),
     ("another routing key", lambda c: write(c, exchange_of(TOWN), key_of("340604100202"))),
+    ("the stream of its town", lambda c: write(c, exchange_of(TOWN), DOWN_KEY)),
+    ("the stream of its district", lambda c: write(c, exchange_of(DISTRICT), DOWN_KEY)),
     ("an exchange that is not above it", lambda c: write(c, exchange_of(BESIDE), key_of(VILLAGE))),
     ("the queue of its relay", lambda c: consume(c, up_queue(TOWN).name)),
     ("the stream of another town", lambda c: consume(c, down_stream(BESIDE).name)),
