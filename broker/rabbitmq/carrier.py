@@ -13,7 +13,8 @@ import structlog
 from broker.introduction import Identity, KeysOf, introduce
 from broker.rabbitmq.flow import Arrived
 from broker.rabbitmq.link import RabbitMqConnection, Route
-from broker.rabbitmq.login import Login, place_of
+from broker.rabbitmq.listening import StreamListening, offset_of
+from broker.rabbitmq.login import Login, Place, place_of
 from broker.rabbitmq.parcel import Kind, Parcel
 from broker.rabbitmq.timing import Timing
 from broker.rabbitmq.topology import down_stream, exchange_of, key_of, reply_queue
@@ -25,7 +26,7 @@ logger = structlog.get_logger(__name__)
 
 
 class RabbitMqCarrier:
-    """Dials relays through brokers (see ``shared.link.carrier.Carrier``).
+    """Reaches relays through brokers (see ``shared.link.carrier.ListeningCarrier``).
 
     Attributes:
         state: How it stands with the connection to the broker that was dialled last.
@@ -59,10 +60,7 @@ class RabbitMqCarrier:
     async def _dial(self, peer: str, address: str) -> "DialledConnection":
         if not self._keys_of(peer):
             raise LinkDownError(f"no key of {peer} is known here")
-        try:
-            place = place_of(address)
-        except InvalidError as error:
-            raise LinkDownError(str(error)) from error
+        place = _place_of(address)
         self.state.address = place.address
         name = f"{self._identity.code} to {peer}"
         wire = await open_wire(place, self._login, self._timing, name, self.state)
@@ -88,6 +86,22 @@ class RabbitMqCarrier:
                 case _:
                     raise
         return link
+
+    async def listen(
+        self, source: str, address: str, back_seconds: float | None
+    ) -> StreamListening:
+        """Listen to what division ``source`` says to all below; see the port."""
+        name = f"{self._identity.code} listening to {source}"
+        wire = await open_wire(_place_of(address), self._login, self._timing, name)
+        listening = StreamListening(wire, source)
+        wire.when_down(listening.end)
+        stream, offset = down_stream(source).name, offset_of(back_seconds)
+        try:
+            await wire.consume_apart(stream, listening.came, listening.end, offset)
+        except BaseException:
+            await listening.close()
+            raise
+        return listening
 
     async def _opened(self, wire: Wire, peer: str) -> "DialledConnection":
         queue = reply_queue(self._identity.code, secrets.token_hex(16))
@@ -168,3 +182,10 @@ class DialledConnection(RabbitMqConnection):
             await super().close(reason)
         finally:
             await self._wire.close()
+
+
+def _place_of(address: str) -> Place:
+    try:
+        return place_of(address)
+    except InvalidError as error:
+        raise LinkDownError(str(error)) from error

@@ -32,12 +32,23 @@ async def report(node: Node) -> dict[str, Any]:
         "links": links,
         "carriers": [_carrier(node, one, links) for one in node.links.carriers if one.address],
         "said_to_all": _said_to_all(node),
+        "listening": _listening(node),
         "custody": sum(s.count for f, s in log.feeds.items() if f.lane == "custody"),
         "counters": dict(log.counters.__dict__),
         "quarantine": [
             {"at_ms": bad.at_ms, "peer": bad.peer, "reason": bad.reason, "bytes": bad.size}
             for bad in refusals
         ],
+    }  # fmt: skip
+
+
+def _listening(node: Node) -> dict[str, Any] | None:
+    """Return to whom the node listens while its parent is silent; None if there is nobody."""
+    one = node.listener
+    if one is None:
+        return None
+    return {
+        "to": one.source, "since_ms": one.since_ms, "records": one.stored, "trouble": one.trouble,
     }  # fmt: skip
 
 

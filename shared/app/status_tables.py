@@ -14,6 +14,8 @@ def show_status(status: dict[str, Any]) -> None:
         f"{status['label']} {status['division']} ({status['level']}), "
         f"{status['records']} records, {len(status['quarantine'])} frames in quarantine"
     )
+    if (one := status["listening"]) and one["since_ms"] is not None:
+        out.print(f"the parent is silent; listening to {one['to']} since {moment(one['since_ms'])}")
     out.print(_links(status["links"]))
     if status["carriers"]:
         out.print(_carriers(status["carriers"]))

@@ -8,7 +8,7 @@ truly who is at the other end. Implementations: ``broker.websocket``, ``broker.r
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shared.errors import UnavailableError
 
@@ -133,4 +133,39 @@ class Carrier(Protocol):
 
         Raises:
             LinkDownError: nobody answers there, or who answers is not ``peer``.
+        """
+
+
+class Listening(Protocol):
+    """What an ancestor says to all below, heard without a link to it (protocol 5.8)."""
+
+    async def receive(self) -> bytes:
+        """Return the next frame, a Chunk of no session.
+
+        Raises:
+            LinkDownError: nothing more will come.
+        """
+
+    def done(self) -> None:
+        """Say that the oldest frame received and not yet done was dealt with."""
+
+    async def close(self) -> None:
+        """Hear no more; pending ``receive`` calls end with LinkDownError. Idempotent."""
+
+
+@runtime_checkable
+class ListeningCarrier(Carrier, Protocol):
+    """A carrier that can also listen."""
+
+    async def listen(self, source: str, address: str, back_seconds: float | None) -> Listening:
+        """Listen to what division ``source`` says to all below at ``address``.
+
+        Args:
+            source: An ancestor.
+            address: Where it can be reached.
+            back_seconds: Begin so long ago, by the carrier's own clock; None: with the oldest that
+                is still there.
+
+        Raises:
+            LinkDownError: it cannot be heard there.
         """

@@ -15,6 +15,8 @@ class Timing:
         lively_seconds: The same for ``lively_span_seconds`` after traffic other than custody.
         lively_span_seconds: See above.
         full_retry_seconds: After a full disk the peer is asked to try again.
+        unheard_seconds: Without a word of the parent for so long, a node listens to the ancestor
+            above it.
     """
 
     answer_seconds_min: float = 2.0
@@ -23,3 +25,4 @@ class Timing:
     lively_seconds: float = 600.0
     lively_span_seconds: float = 3600.0
     full_retry_seconds: float = 60.0
+    unheard_seconds: float = 600.0

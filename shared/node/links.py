@@ -78,6 +78,11 @@ class Links:
         found = self._open.get(peer)
         return found[1].session.in_flight if found else 0
 
+    def hears(self, peer: str) -> bool:
+        """Tell whether a link is open on which ``peer`` has said what it holds."""
+        found = self._open.get(peer)
+        return found is not None and found[1].session.sound
+
     def state(self, peer: str) -> LinkState:
         """Return what is known of ``peer``."""
         return self.states.setdefault(peer, LinkState(peer))
@@ -164,7 +169,6 @@ class Links:
             await connection.close()
 
     def _current_counts(self, peer: str) -> dict[Feed, int]:
-        found = self._open.get(peer)
-        if found is not None and found[1].session.sound:
-            return found[1].session.view_counts()
+        if self.hears(peer):
+            return self._open[peer][1].session.view_counts()
         return self.state(peer).counts

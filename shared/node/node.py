@@ -5,13 +5,15 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
 
 from shared.domain.custody.rules import Intervals
 from shared.errors import StorageError, UnavailableError
-from shared.link.carrier import Carrier
+from shared.link.backoff import Backoff
+from shared.link.carrier import Carrier, ListeningCarrier
 from shared.link.timing import Timing
 from shared.log.log import Log
 from shared.log.offload import Offload, in_thread
@@ -22,6 +24,7 @@ from shared.node.custodian import Custodian
 from shared.node.home import Identity, Keys
 from shared.node.joining import Registrar
 from shared.node.links import Links
+from shared.node.listener import Listener
 from shared.node.views import Views
 from shared.record.feed import UPWARD, Level
 from shared.trust.authority import KindTable
@@ -67,6 +70,7 @@ class Node:
         log: Its records.
         author: Writes its own.
         links: Exchanges them.
+        listener: Hears the ancestor above the parent while the parent is silent; None without one.
         registrar: Invites nodes below.
         custodian: States what is held.
         views: Its view tables; None where nobody looks at them (most simulated nodes).
@@ -99,6 +103,7 @@ class Node:
             clock=around.clock, entropy=around.entropy, chance=around.chance,
             timing=around.timing, backoff_seconds=around.backoff_seconds,
         )  # fmt: skip
+        self.listener = self._listener(around)
         self.registrar = Registrar(
             self.log, self.author, keys.signing, clock=around.clock, entropy=around.entropy
         )
@@ -137,19 +142,35 @@ class Node:
                     task.cancel()
 
     async def linked(self, carrier: Carrier) -> None:
-        """Keep the link to the parent until cancelled; returns at once at the root."""
-        parent = self.identity.parent
-        if parent is not None:
-            await self.links.keep(parent, self.addresses_of_parent, carrier)
+        """Keep the link to the parent until cancelled; returns at once at the root.
 
-    def addresses_of_parent(self) -> Sequence[str]:
-        """Return where the parent can be reached: what it last said, then the invitation's."""
+        While the parent is silent, the ancestor above it is listened to, if ``carrier`` can.
+        """
         parent = self.identity.parent
         if parent is None:
-            return ()
-        invited = [address for code, address in self.identity.ancestors if code == parent]
-        told = self.log.roster.addresses_of(parent)
+            return
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.links.keep(parent, partial(self.addresses_of, parent), carrier))
+            if self.listener is not None and isinstance(carrier, ListeningCarrier):
+                tasks.create_task(self.listener.run(carrier))
+
+    def addresses_of(self, ancestor: str) -> Sequence[str]:
+        """Return where ``ancestor`` can be reached: what it last said, then the invitation's."""
+        invited = [address for code, address in self.identity.ancestors if code == ancestor]
+        told = self.log.roster.addresses_of(ancestor)
         return list(dict.fromkeys((*told, *invited)))
+
+    def _listener(self, around: Surroundings) -> Listener | None:
+        parent = self.identity.parent
+        beyond = [code for code, _ in self.identity.ancestors if code != parent]
+        if parent is None or not beyond:
+            return None
+        return Listener(
+            self.log, beyond[0], partial(self.addresses_of, beyond[0]),
+            partial(self.links.hears, parent), clock=around.clock,
+            backoff=Backoff(around.chance, *around.backoff_seconds),
+            unheard_seconds=around.timing.unheard_seconds,
+        )  # fmt: skip
 
     async def state_addresses(self, addresses: Sequence[str]) -> None:
         """Write ``node.addresses.v1`` if they are not what this node said last."""

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     )
     quiet_seconds: float = Field(3600.0, gt=0, description="Heads on an idle link, this often.")
     lively_seconds: float = Field(600.0, gt=0, description="The same for an hour after traffic.")
+    unheard_seconds: float = Field(
+        600.0, gt=0, description="The parent unheard for so long: listen to who is above it."
+    )
     backoff_seconds_min: float = Field(1.0, gt=0, description="First pause before dialling again.")
     backoff_seconds_max: float = Field(900.0, gt=0, description="Longest pause before that.")
     custody_urgent_seconds: float = Field(
@@ -121,6 +124,7 @@ class Settings(BaseSettings):
             answer_seconds_min=self.answer_seconds_min,
             quiet_seconds=self.quiet_seconds,
             lively_seconds=self.lively_seconds,
+            unheard_seconds=self.unheard_seconds,
         )
 
     def intervals(self) -> Intervals:

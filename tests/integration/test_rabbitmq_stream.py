@@ -84,3 +84,45 @@ async def test_a_stream_that_is_deleted_costs_no_record(
         await tiers.settled()
         for code in tiers.nodes:
             assert (await tiers.act(code, "verify"))["problems"] == []
+
+
+async def test_a_village_listens_to_its_district_while_its_town_is_dead(
+    tmp_path: Path, rabbit: RabbitServer
+) -> None:
+    """What is for all arrives; what is for one waits for the town, and so does its own word."""
+    async with Tiers(tmp_path, rabbit.address) as tiers:
+        await tiers.start(ALL, {VILLAGE: {"unheard_seconds": 0.5}})
+        district, village, patient = (tiers.nodes[one] for one in (DISTRICT, VILLAGE, VILLAGE_2))
+
+        def lacking(for_whom: str) -> int:
+            feeds = village.log.feeds | district.log.feeds
+            return sum(
+                district.log.state(feed).count - village.log.state(feed).count
+                for feed in feeds
+                if (feed.lane, feed.audience) == ("ordinary", for_whom)
+            )
+
+        await tiers.act(DISTRICT, "publish", title="前", text="正文")
+        await tiers.settled()
+        await tiers.stop(TOWN)
+        for number in range(5):
+            await tiers.act(DISTRICT, "publish", title=f"大家的{number}", text="正文")
+        await tiers.act(DISTRICT, "publish", title="一个村的", text="正文", to=VILLAGE)
+        await tiers.act(VILLAGE, "file", kind="help", text="镇里没有人。")
+        await tiers.when(lambda: lacking(f"{DISTRICT}*") == 0)
+        assert (await tiers.act(VILLAGE, "status"))["listening"]["since_ms"] is not None
+        assert village.listener is not None
+        assert village.listener.stored >= 5
+        assert lacking(VILLAGE) == 1
+        assert patient.listener is not None
+        assert patient.listener.stored == 0
+        assert (DISTRICT, VILLAGE) in {(at, feed.author) for at, feed in tiers.lacking()}
+        await tiers.serve(TOWN, ALL[TOWN])
+        await tiers.settled()
+        while (await tiers.act(VILLAGE, "status"))["listening"]["since_ms"] is not None:
+            pass
+        await tiers.act(DISTRICT, "publish", title="后", text="正文")
+        await tiers.settled()
+        for code, node in tiers.nodes.items():
+            assert (await tiers.act(code, "verify"))["problems"] == []
+            assert node.log.counters.refused == 0

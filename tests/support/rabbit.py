@@ -31,6 +31,11 @@ class RabbitServer(rabbitmq.RabbitServer):
         tls = rabbitmq.Tls(self.tls_port, self.authority.ca, *self.authority.issue("broker"))
         super().__init__(folder, definitions, tls=tls)
 
+    def segments(self, stream: str) -> list[Path]:
+        """Return the files in which a stream lies, the oldest first."""
+        folder = f"{VHOST}_{stream.replace('.', '_')}_*"
+        return sorted((self._folder / "data").glob(f"*/stream/{folder}/*.segment"))
+
 
 async def revived(server: RabbitServer) -> None:
     """Start a broker again that was killed, while the loop goes on."""

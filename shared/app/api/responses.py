@@ -170,6 +170,15 @@ class SaidToAll(BaseModel):
     records: int
 
 
+class Listening(BaseModel):
+    """Whom the node listens to while its parent is silent, and how much came so."""
+
+    to: str
+    since_ms: int | None
+    records: int
+    trouble: str
+
+
 class Quarantined(BaseModel):
     """A frame that was refused."""
 
@@ -194,6 +203,7 @@ class Status(BaseModel):
     links: list[Link]
     carriers: list[Carrier]
     said_to_all: SaidToAll
+    listening: Listening | None
     custody: int
     counters: dict[str, int]
     quarantine: list[Quarantined]

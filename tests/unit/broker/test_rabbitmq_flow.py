@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.rabbitmq.flow import WINDOW, Arrived, Incoming, Ledger
+from broker.rabbitmq.listening import offset_of
 from broker.rabbitmq.login import Login, client_tls, place_of, read_password
 from broker.rabbitmq.parcel import Kind, Parcel, message_of, parcel_of
 from broker.rabbitmq.topology import CHUNK_SECONDS, HEADS_SECONDS
 from broker.router import SchemeRouter
 from shared.errors import FaultError, InvalidError
-from shared.link.carrier import Connection, LinkDownError
+from shared.link.carrier import Connection, LinkDownError, Listening
 from shared.link.frames import Heads, encode_heads
 from tests.support.records import key_of
 
@@ -189,3 +190,24 @@ async def test_the_scheme_chooses_the_carrier() -> None:
         await router.dial("1", "amqp://b/v")
     with pytest.raises(LinkDownError, match="no way"):
         await router.dial("1", "http://[")
+
+
+async def test_only_some_carriers_can_listen() -> None:
+    """Each address has the carrier of its scheme; who can only dial is passed over."""
+
+    class Heard(Dialled):
+        async def listen(self, source: str, address: str, back_seconds: float | None) -> Listening:
+            raise LinkDownError(f"heard {source} {back_seconds}")
+
+    router = SchemeRouter({"ws": Dialled(), "amqp": Heard()}, {})
+    with pytest.raises(LinkDownError, match=r"heard 3406 5\.0"):
+        await router.listen("3406", "amqp://there/v", 5.0)
+    with pytest.raises(LinkDownError, match="nothing is said to all"):
+        await router.listen("3406", "ws://there/link", 5.0)
+    with pytest.raises(LinkDownError, match="knows no way"):
+        await router.listen("3406", "http://there", 5.0)
+
+
+def test_a_stream_is_begun_by_the_brokers_own_clock() -> None:
+    """So long ago, or with the oldest; a bit earlier rather than later."""
+    assert [offset_of(3600.0), offset_of(0.2), offset_of(None)] == ["3600s", "1s", "first"]
