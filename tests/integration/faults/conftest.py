@@ -6,8 +6,9 @@ import pytest
 
 from broker.rabbitmq import carrier, relay, wire
 from broker.rabbitmq.timing import Timing
+from shared.app import carriers
 
-QUICK: Final = Timing(handshake_seconds=3.0, retry_seconds=(0.05, 0.5))
+QUICK: Final = Timing(handshake_seconds=3.0, stream_seconds=0.5, retry_seconds=(0.05, 0.5))
 
 HEARTBEAT_SECONDS: Final = 1
 """Between client and broker; after two that are missed a connection counts as dead."""
@@ -15,7 +16,8 @@ HEARTBEAT_SECONDS: Final = 1
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up a silent handshake, dial again and miss a heartbeat sooner than in the field."""
+    """Give up a silent handshake, dial again, miss a heartbeat, seek a stream: all sooner."""
     for module in (carrier, relay):
         monkeypatch.setattr(module, "Timing", lambda: QUICK)
+    monkeypatch.setattr(carriers, "timing_of", lambda _settings: QUICK)
     monkeypatch.setattr(wire, "HEARTBEAT_SECONDS", HEARTBEAT_SECONDS)

@@ -1,13 +1,14 @@
 """The broker is killed, wiped, robbed of its queues, out of memory and disk, or full."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
-from broker.rabbitmq.topology import up_queue
+from broker.rabbitmq.topology import down_stream, up_queue
 from demo.servers.rabbitmq import VHOST
-from tests.integration.faults.exchange import Exchange, Fault, exchanging
+from tests.integration.faults.exchange import IN_FLIGHT_MIN, Exchange, Fault, exchanging
 from tests.support.broker_line import Method
 from tests.support.line import Way
 from tests.support.rabbit import RabbitServer, revived
@@ -33,15 +34,52 @@ async def robbed(exchange: Exchange) -> None:
             await exchange.ctl("delete_queue", "-p", VHOST, up_queue(code).name)
 
 
-# A stream that is deleted, or loses its last segment, belongs here once records go over streams.
+async def silenced(exchange: Exchange) -> None:
+    """The streams on which relays speak to all are deleted."""
+    with exchange.line.held():
+        for code in (DISTRICT, TOWN):
+            await exchange.ctl("delete_queue", "-p", VHOST, down_stream(code).name)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [killed, wiped, robbed])
+@pytest.mark.parametrize("fault", [killed, wiped, robbed, silenced])
 async def test_a_broker_that_loses_what_it_had(
     tmp_path: Path, rabbit: RabbitServer, fault: Fault
 ) -> None:
     """2,000 records are under way; in the end all holders hold the same, each record once."""
     async with exchanging(tmp_path, rabbit) as exchange:
         await exchange.struck(fault)
+
+
+SEGMENT_BYTES_MIN = 8_000
+"""Of which half is cut away: a chunk of records at least."""
+
+
+@pytest.mark.slow
+async def test_a_stream_whose_last_segment_is_cut(tmp_path: Path, rabbit: RabbitServer) -> None:
+    """What the broker had confirmed is gone, and offsets are given out again: links bring it."""
+
+    def last_segments() -> list[Path]:
+        streams = (down_stream(code).name for code in (DISTRICT, TOWN))
+        return [rabbit.segments(stream)[-1] for stream in streams]
+
+    def sizes() -> list[int]:
+        return [segment.stat().st_size for segment in last_segments()]
+
+    async def shortened(exchange: Exchange) -> None:
+        await exchange.tiers.when(lambda: min(sizes()) >= SEGMENT_BYTES_MIN)
+        await asyncio.to_thread(rabbit.kill)
+        assert min(exchange.under_way()) >= IN_FLIGHT_MIN
+        for segment, size in zip(last_segments(), sizes(), strict=True):
+            os.truncate(segment, size // 2)
+        await revived(rabbit)
+
+    try:
+        async with exchanging(tmp_path, rabbit) as exchange:
+            await exchange.struck(shortened)
+    finally:
+        await asyncio.to_thread(rabbit.wipe)  # nobody else shall meet what is left
+        await revived(rabbit)
 
 
 RELAYS = 2
