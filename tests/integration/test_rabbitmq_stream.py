@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from broker.rabbitmq.login import place_of
 from broker.rabbitmq.parcel import Parcel
 from broker.rabbitmq.timing import Timing
 from broker.rabbitmq.topology import down_stream
 from broker.rabbitmq.wire import open_wire
+from demo.servers.programs import free_port
 from shared.link.frames import TO_ALL, Chunk, decode_frame
 from shared.record.feed import is_for_all_below
 from tests.support.carriers import soon
 from tests.support.rabbit import ADMIN, RabbitServer, login
-from tests.support.tiers import DISTRICT, TOWN, VILLAGE, VILLAGE_2, Tiers, only
+from tests.support.tiers import DISTRICT, TOWN, VILLAGE, VILLAGE_2, Tiers, Ways, only
 
 ALL = {code: only("amqp") for code in (TOWN, VILLAGE, VILLAGE_2)}
 
@@ -86,12 +90,19 @@ async def test_a_stream_that_is_deleted_costs_no_record(
             assert (await tiers.act(code, "verify"))["problems"] == []
 
 
+@pytest.mark.parametrize("scheme", ["amqp", "ws"])
 async def test_a_village_listens_to_its_district_while_its_town_is_dead(
-    tmp_path: Path, rabbit: RabbitServer
+    tmp_path: Path, rabbit: RabbitServer, scheme: str
 ) -> None:
-    """What is for all arrives; what is for one waits for the town, and so does its own word."""
+    """What is for all arrives; what is for one waits for the town, and so does its own word.
+
+    The town may be on the broker, or answer by WebSocket alone.
+    """
+    own: dict[str, Any] = {} if scheme == "amqp" else {"broker_url": "", "listen_port": free_port()}
+    ways: Ways = dict.fromkeys(ALL, lambda carrier: carrier)
     async with Tiers(tmp_path, rabbit.address) as tiers:
-        await tiers.start(ALL, {VILLAGE: {"unheard_seconds": 0.5}})
+        await tiers.start(ways, {TOWN: own, VILLAGE: {"unheard_seconds": 0.5}})
+        assert await tiers.linked_by(VILLAGE, TOWN) == scheme
         district, village, patient = (tiers.nodes[one] for one in (DISTRICT, VILLAGE, VILLAGE_2))
 
         def lacking(for_whom: str) -> int:
@@ -117,7 +128,7 @@ async def test_a_village_listens_to_its_district_while_its_town_is_dead(
         assert patient.listener is not None
         assert patient.listener.stored == 0
         assert (DISTRICT, VILLAGE) in {(at, feed.author) for at, feed in tiers.lacking()}
-        await tiers.serve(TOWN, ALL[TOWN])
+        await tiers.serve(TOWN, ways[TOWN], **own)
         await tiers.settled()
         while (await tiers.act(VILLAGE, "status"))["listening"]["since_ms"] is not None:
             pass
@@ -126,3 +137,5 @@ async def test_a_village_listens_to_its_district_while_its_town_is_dead(
         for code, node in tiers.nodes.items():
             assert (await tiers.act(code, "verify"))["problems"] == []
             assert node.log.counters.refused == 0
+        if scheme == "ws":  # on a stream, what the other village lacked passes once more
+            assert village.log.counters.duplicates_offered == 0
