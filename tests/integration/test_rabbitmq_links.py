@@ -8,26 +8,22 @@ from pathlib import Path
 
 import aio_pika
 import pytest
-from structlog.testing import capture_logs
 
 from broker.introduction import Identity
-from broker.rabbitmq import relay as relay_module
 from broker.rabbitmq.carrier import DialledConnection, RabbitMqCarrier
 from broker.rabbitmq.consumer import OnParcel
 from broker.rabbitmq.flow import WINDOW
-from broker.rabbitmq.login import Login, client_tls, place_of
+from broker.rabbitmq.login import Login, client_tls
 from broker.rabbitmq.parcel import Kind, Parcel, message_of
 from broker.rabbitmq.relay import RabbitMqRelay
 from broker.rabbitmq.timing import Timing
 from broker.rabbitmq.topology import (
-    DOWN_KEY,
-    down_stream,
     exchange_of,
     key_of,
     reply_queue,
     up_queue,
 )
-from broker.rabbitmq.wire import NoAnswerError, Wire, open_wire
+from broker.rabbitmq.wire import NoAnswerError, Wire
 from demo.servers.rabbitmq import VHOST
 from shared.link.carrier import Connection, LinkDownError
 from tests.support.carriers import (
@@ -40,6 +36,7 @@ from tests.support.carriers import (
     keys_of,
     soon,
     until_still,
+    wire_of,
 )
 from tests.support.certificates import Authority
 from tests.support.frames import number_of, numbered
@@ -78,16 +75,6 @@ async def pair(rabbit: RabbitServer) -> AsyncIterator[Pair]:
     """A relay with the usual times."""
     async with pair_of(rabbit) as made:
         yield made
-
-
-@asynccontextmanager
-async def wire_of(server: RabbitServer, code: str) -> AsyncIterator[Wire]:
-    """A connection of a division that does with it what it likes."""
-    made = await soon(open_wire(place_of(server.address), login(server, code), RABBIT_TIMING, "t"))
-    try:
-        yield made
-    finally:
-        await soon(made.close())
 
 
 async def heard(link: Connection) -> bytes:
@@ -408,104 +395,3 @@ async def test_tls_needs_a_certificate_that_is_trusted(
 def test_a_parcel_says_who_sent_it() -> None:
     """The broker compares the property with who is logged in."""
     assert message_of(Parcel(Kind.TAKEN, "f" * 32, 1, user="me")).user_id == "me"
-
-
-async def test_a_stream_that_comes_and_goes_uses_up_no_channels(rabbit: RabbitServer) -> None:
-    """Each user has few: what is heard no more gives its channel back."""
-    stream = down_stream(PARENT.code)
-    async with wire_of(rabbit, CHILD.code) as wire, wire_of(rabbit, ADMIN) as admin:
-        for _ in range(3):
-            await soon(admin.delete(stream.name))
-            await soon(admin.declare(stream))
-            ended: asyncio.Queue[str] = asyncio.Queue()
-            hearing = wire.consume_apart(
-                stream.name, lambda _parcel, done: done(), ended.put_nowait, "next"
-            )
-            await soon(hearing)
-            await soon(admin.delete(stream.name))
-            await soon(ended.get())
-        users = rabbit.ctl("list_channels", "user").split()
-        assert users.count(CHILD.code) == 3  # to publish, to consume, the last apart
-
-
-async def test_a_channel_that_the_broker_closes_ends_what_is_heard_on_it(
-    rabbit: RabbitServer,
-) -> None:
-    """Not with a word about the consumer, but because something on the channel was wrong."""
-    stream = down_stream(PARENT.code)
-    async with wire_of(rabbit, CHILD.code) as wire, wire_of(rabbit, ADMIN) as admin:
-        await soon(admin.declare(stream))
-        ended: asyncio.Queue[str] = asyncio.Queue()
-        hearing = wire.consume_apart(
-            stream.name, lambda _parcel, done: done(), ended.put_nowait, "next"
-        )
-        await soon(hearing)
-        assert wire._apart is not None
-        inner = await wire._apart._channel.get_underlay_channel()
-        await inner.basic_ack(4711)  # nothing of that number was ever delivered
-        assert "unknown delivery tag 4711" in await soon(ended.get())
-        assert wire.down == ""
-
-
-async def test_what_a_relay_says_is_heard_without_a_link_to_it(rabbit: RabbitServer) -> None:
-    """From as long ago as is asked for; what another user wrote there is dropped."""
-    stream, exchange = down_stream(PARENT.code), exchange_of(PARENT.code)
-    carrier = RabbitMqCarrier(CHILD, keys_of, login(rabbit, CHILD.code), timing=RABBIT_TIMING)
-    async with wire_of(rabbit, ADMIN) as admin, wire_of(rabbit, PARENT.code) as parent:
-
-        async def say(wire: Wire, body: bytes) -> None:
-            parcel = Parcel(Kind.TO_ALL, "3" * 32, 0, body, wire.user)
-            await soon(wire.publish(parcel, exchange, DOWN_KEY))
-
-        await soon(admin.delete(stream.name))
-        await soon(parent.declare_apart(stream, exchange, DOWN_KEY))
-        await say(admin, b"a stranger's")
-        await say(parent, b"0")
-        for number, back_seconds in enumerate((60.0, None)):
-            listening = await soon(carrier.listen(PARENT.code, rabbit.address, back_seconds))
-            await say(parent, b"%d" % (number + 1))
-            for expected in range(number + 2):
-                assert await soon(listening.receive()) == b"%d" % expected
-                listening.done()
-            assert listening.dropped == 1
-            await soon(listening.close())
-            with pytest.raises(LinkDownError):
-                await soon(listening.receive())
-
-
-async def test_a_stream_that_is_gone_is_not_heard(rabbit: RabbitServer) -> None:
-    """Who listens is told, and so is who wants to."""
-    stream = down_stream(PARENT.code)
-    carrier = RabbitMqCarrier(CHILD, keys_of, login(rabbit, CHILD.code), timing=RABBIT_TIMING)
-    async with wire_of(rabbit, ADMIN) as admin:
-        await soon(admin.delete(stream.name))
-        await soon(admin.declare(stream))
-        listening = await soon(carrier.listen(PARENT.code, rabbit.address, None))
-        await soon(admin.delete(stream.name))
-        with pytest.raises(LinkDownError, match="ended the queue"):
-            await soon(listening.receive())
-        await soon(listening.close())
-        with pytest.raises(LinkDownError, match="no queue"):
-            await soon(carrier.listen(PARENT.code, rabbit.address, None))
-
-
-async def test_a_bug_in_what_is_said_to_all_is_shown_and_costs_no_link(
-    rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody waits for it, so it would be silent else."""
-    broke = asyncio.Event()
-
-    def broken(*_: object) -> None:
-        broke.set()
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(relay_module, "_ToAll", broken)
-    with capture_logs() as logs:
-        async with pair_of(rabbit) as pair:
-            await soon(broke.wait())
-            child, parent = await pair.link()
-            await child.send(b"works")
-            assert await heard(parent) == b"works"
-            await soon(child.close())
-    shown = [one["exc_info"] for one in logs if one["log_level"] == "error"]
-    assert [type(one) for one in shown] == [ZeroDivisionError]

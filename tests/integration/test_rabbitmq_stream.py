@@ -3,47 +3,40 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from broker.rabbitmq.login import place_of
+from broker.rabbitmq import relay
 from broker.rabbitmq.parcel import Parcel
-from broker.rabbitmq.timing import Timing
 from broker.rabbitmq.topology import down_stream
-from broker.rabbitmq.wire import open_wire
-from demo.servers.programs import free_port
 from shared.link.frames import TO_ALL, Chunk, decode_frame
 from shared.record.feed import is_for_all_below
-from tests.support.carriers import soon
-from tests.support.rabbit import ADMIN, RabbitServer, login
-from tests.support.tiers import DISTRICT, TOWN, VILLAGE, VILLAGE_2, Tiers, Ways, only
+from tests.support.carriers import CHILD, PARENT, rabbitmq_rig, soon, wire_of
+from tests.support.rabbit import ADMIN, RabbitServer
+from tests.support.tiers import DISTRICT, TOWN, VILLAGE, VILLAGE_2, Tiers, only
 
 ALL = {code: only("amqp") for code in (TOWN, VILLAGE, VILLAGE_2)}
 
 
 async def delete_streams(rabbit: RabbitServer) -> None:
     """Delete the streams of district and town; no error if there are none."""
-    wire = await soon(
-        open_wire(place_of(rabbit.address), login(rabbit, ADMIN), Timing(), "deleter")
-    )
-    for code in (DISTRICT, TOWN):
-        await soon(wire.delete(down_stream(code).name))
-    await soon(wire.close())
+    async with wire_of(rabbit, ADMIN) as wire:
+        for code in (DISTRICT, TOWN):
+            await soon(wire.delete(down_stream(code).name))
 
 
 async def read_stream(rabbit: RabbitServer, code: str, count: int) -> list[Chunk]:
     """Return the first ``count`` messages that lie in the stream of relay ``code``."""
-    wire = await soon(open_wire(place_of(rabbit.address), login(rabbit, ADMIN), Timing(), "t"))
     came: asyncio.Queue[bytes] = asyncio.Queue()
 
     def take(parcel: Parcel, done: Callable[[], None]) -> None:
         came.put_nowait(parcel.body)
         done()
 
-    await soon(wire.consume_apart(down_stream(code).name, take, lambda _why: None, "first"))
-    frames = [decode_frame(await soon(came.get()), ()) for _ in range(count)]
-    await soon(wire.close())
+    async with wire_of(rabbit, ADMIN) as wire:
+        await soon(wire.consume_apart(down_stream(code).name, take, lambda _why: None, "first"))
+        frames = [decode_frame(await soon(came.get()), ()) for _ in range(count)]
     return [frame for frame in frames if isinstance(frame, Chunk)]
 
 
@@ -90,52 +83,60 @@ async def test_a_stream_that_is_deleted_costs_no_record(
             assert (await tiers.act(code, "verify"))["problems"] == []
 
 
-@pytest.mark.parametrize("scheme", ["amqp", "ws"])
-async def test_a_village_listens_to_its_district_while_its_town_is_dead(
-    tmp_path: Path, rabbit: RabbitServer, scheme: str
-) -> None:
-    """What is for all arrives; what is for one waits for the town, and so does its own word.
-
-    The town may be on the broker, or answer by WebSocket alone.
-    """
-    own: dict[str, Any] = {} if scheme == "amqp" else {"broker_url": "", "listen_port": free_port()}
-    ways: Ways = dict.fromkeys(ALL, lambda carrier: carrier)
-    async with Tiers(tmp_path, rabbit.address) as tiers:
-        await tiers.start(ways, {TOWN: own, VILLAGE: {"unheard_seconds": 0.5}})
-        assert await tiers.linked_by(VILLAGE, TOWN) == scheme
-        district, village, patient = (tiers.nodes[one] for one in (DISTRICT, VILLAGE, VILLAGE_2))
-
-        def lacking(for_whom: str) -> int:
-            feeds = village.log.feeds | district.log.feeds
-            return sum(
-                district.log.state(feed).count - village.log.state(feed).count
-                for feed in feeds
-                if (feed.lane, feed.audience) == ("ordinary", for_whom)
+async def test_a_stream_that_comes_and_goes_uses_up_no_channels(rabbit: RabbitServer) -> None:
+    """Each user has few: what is heard no more gives its channel back."""
+    stream = down_stream(PARENT.code)
+    async with wire_of(rabbit, CHILD.code) as wire, wire_of(rabbit, ADMIN) as admin:
+        for _ in range(3):
+            await soon(admin.delete(stream.name))
+            await soon(admin.declare(stream))
+            ended: asyncio.Queue[str] = asyncio.Queue()
+            hearing = wire.consume_apart(
+                stream.name, lambda _parcel, done: done(), ended.put_nowait, "next"
             )
+            await soon(hearing)
+            await soon(admin.delete(stream.name))
+            await soon(ended.get())
+        users = rabbit.ctl("list_channels", "user").split()
+        assert users.count(CHILD.code) == 3  # to publish, to consume, the last apart
 
-        await tiers.act(DISTRICT, "publish", title="前", text="正文")
-        await tiers.settled()
-        await tiers.stop(TOWN)
-        for number in range(5):
-            await tiers.act(DISTRICT, "publish", title=f"大家的{number}", text="正文")
-        await tiers.act(DISTRICT, "publish", title="一个村的", text="正文", to=VILLAGE)
-        await tiers.act(VILLAGE, "file", kind="help", text="镇里没有人。")
-        await tiers.when(lambda: lacking(f"{DISTRICT}*") == 0)
-        assert (await tiers.act(VILLAGE, "status"))["listening"]["since_ms"] is not None
-        assert village.listener is not None
-        assert village.listener.stored >= 5
-        assert lacking(VILLAGE) == 1
-        assert patient.listener is not None
-        assert patient.listener.stored == 0
-        assert (DISTRICT, VILLAGE) in {(at, feed.author) for at, feed in tiers.lacking()}
-        await tiers.serve(TOWN, ways[TOWN], **own)
-        await tiers.settled()
-        while (await tiers.act(VILLAGE, "status"))["listening"]["since_ms"] is not None:
-            pass
-        await tiers.act(DISTRICT, "publish", title="后", text="正文")
-        await tiers.settled()
-        for code, node in tiers.nodes.items():
-            assert (await tiers.act(code, "verify"))["problems"] == []
-            assert node.log.counters.refused == 0
-        if scheme == "ws":  # on a stream, what the other village lacked passes once more
-            assert village.log.counters.duplicates_offered == 0
+
+async def test_a_channel_that_the_broker_closes_ends_what_is_heard_on_it(
+    rabbit: RabbitServer,
+) -> None:
+    """Not with a word about the consumer, but because something on the channel was wrong."""
+    stream = down_stream(PARENT.code)
+    async with wire_of(rabbit, CHILD.code) as wire, wire_of(rabbit, ADMIN) as admin:
+        await soon(admin.declare(stream))
+        ended: asyncio.Queue[str] = asyncio.Queue()
+        hearing = wire.consume_apart(
+            stream.name, lambda _parcel, done: done(), ended.put_nowait, "next"
+        )
+        await soon(hearing)
+        assert wire._apart is not None
+        inner = await wire._apart._channel.get_underlay_channel()
+        await inner.basic_ack(4711)  # nothing of that number was ever delivered
+        assert "unknown delivery tag 4711" in await soon(ended.get())
+        assert wire.down == ""
+
+
+async def test_a_bug_in_what_is_said_to_all_is_shown_and_costs_no_link(
+    rabbit: RabbitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it, so it would be silent else."""
+    broke = asyncio.Event()
+
+    def broken(*_: object) -> None:
+        broke.set()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(relay, "_ToAll", broken)
+    with capture_logs() as logs:
+        async with rabbitmq_rig(rabbit) as rig:
+            await soon(broke.wait())
+            child, parent = await rig.link()
+            await child.send(b"works")
+            assert await soon(parent.receive()) == b"works"
+            await soon(child.close())
+    shown = [one["exc_info"] for one in logs if one["log_level"] == "error"]
+    assert [type(one) for one in shown] == [ZeroDivisionError]

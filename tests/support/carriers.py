@@ -17,6 +17,7 @@ from broker.rabbitmq.carrier import RabbitMqCarrier
 from broker.rabbitmq.login import place_of
 from broker.rabbitmq.relay import RabbitMqRelay
 from broker.rabbitmq.timing import Timing as RabbitTiming
+from broker.rabbitmq.wire import Wire, open_wire
 from broker.websocket import LinkRoute, WebSocketCarrier
 from demo.servers.rabbitmq import VHOST
 from shared.link.carrier import Carrier, CarrierState, Connection
@@ -168,6 +169,16 @@ async def rabbitmq_rig(server: RabbitServer) -> AsyncIterator[Rig]:
     nowhere = f"amqp://127.0.0.1:{unused_port()}/{VHOST}"
     async with answering_relay(server, answering) as relay:
         yield Rig(carrier, server.address, nowhere, answering, (carrier.state, relay.state))
+
+
+@asynccontextmanager
+async def wire_of(server: RabbitServer, code: str) -> AsyncIterator[Wire]:
+    """A connection of a division that does with it what it likes."""
+    made = await soon(open_wire(place_of(server.address), login(server, code), RABBIT_TIMING, "t"))
+    try:
+        yield made
+    finally:
+        await soon(made.close())
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from broker.memory import MemoryHub
 from broker.pipe import Pipe
 from broker.router import SchemeRouter
 from shared.errors import StorageError
@@ -18,16 +19,18 @@ from shared.log.memory import MemoryStore
 from shared.log.store import Batch
 from shared.node.clock import SystemClock
 from shared.node.conversation import BAD_FRAMES_MAX
-from shared.node.listener import OVERLAP_SECONDS, Listener
+from shared.node.links import Links
+from shared.node.listener import BACK_SECONDS_MAX, OVERLAP_SECONDS, Listener
 from shared.record.feed import Feed
 from shared.record.record import Record
 from shared.record.run import Run
 from tests.simulation.virtual import run
-from tests.support.records import chain, feed_of, run_of
+from tests.support.records import feed_of, key_of, record_of, run_of
 from tests.support.trust import DISTRICT, TOWN, VILLAGE, small_district
 
 START_MS: Final = 1_795_500_000_000
 UNHEARD_SECONDS: Final = 600.0
+YEAR_SECONDS: Final = 365 * 86_400.0
 FEED: Final = feed_of(DISTRICT)
 PREV: Final = small_district().district_opened.rid
 
@@ -164,12 +167,17 @@ class Village:
         return [(bad.peer, bad.reason) for bad in await self.store.quarantine()]
 
 
-def play(scene: Callable[[Village], Awaitable[None]]) -> None:
-    """Play ``scene`` in virtual time, with a village that knows its district and listens."""
+def play(scene: Callable[[Village], Awaitable[None]], at_ms: int = START_MS) -> None:
+    """Play ``scene`` in virtual time, with a village that knows its district and listens.
+
+    Args:
+        scene: What happens.
+        at_ms: When the village stored what it knows, by its own clock.
+    """
 
     async def all_of_it() -> None:
         village = Village()
-        await village.accept(small_district().records)
+        await village.accept(small_district().records, at_ms)
         carriers: dict[str, Carrier] = {"deaf": Deaf(), "stream": village.stream}
         router: ListeningCarrier = SchemeRouter(carriers, {})
         listening = asyncio.create_task(village.listener.run(router))
@@ -223,49 +231,78 @@ def test_what_the_district_says_to_all_is_stored_until_the_parent_is_heard_again
     play(scene)
 
 
-def test_it_begins_an_hour_before_what_was_stored_last() -> None:
-    """By how long ago that was, whatever the time may be."""
+@pytest.mark.parametrize(
+    ("stored_seconds", "back_seconds"),
+    [
+        (0.0, UNHEARD_SECONDS + OVERLAP_SECONDS),
+        (UNHEARD_SECONDS, OVERLAP_SECONDS),
+        (YEAR_SECONDS * 3, OVERLAP_SECONDS),
+        (-YEAR_SECONDS * 3, BACK_SECONDS_MAX),
+    ],
+    ids=["ten minutes ago", "now", "by a clock ahead", "by a clock behind"],
+)
+def test_it_begins_an_hour_before_what_was_stored_last(
+    stored_seconds: float, back_seconds: float
+) -> None:
+    """By how long ago that was, as far as it can be true."""
 
     async def scene(village: Village) -> None:
         await asyncio.sleep(2 * UNHEARD_SECONDS)
-        assert village.stream.begun == [UNHEARD_SECONDS + OVERLAP_SECONDS]
+        assert village.stream.begun == [pytest.approx(back_seconds, abs=1.0)]
+
+    play(scene, START_MS + int(stored_seconds * 1000))
+
+
+def test_what_does_not_connect_is_looked_for_from_the_beginning_once() -> None:
+    """In each silence; then it is left to the link: nothing can be asked for here."""
+    urgent = run_of(feed_of(DISTRICT, "urgent"), 1, 0, PREV)
+    later_seconds = 3 * OVERLAP_SECONDS
+
+    async def scene(village: Village) -> None:
+        village.is_heard = True
+        village.stream.say(frame(notices(1)))
+        await asyncio.sleep(later_seconds)
+        await village.accept(urgent.records, START_MS + int(later_seconds * 1000))
+        village.stream.say(frame(notices(1, 1)))
+        village.stream.say(frame(notices(1, 5)))
+        for silence in (1, 2):
+            village.is_heard = False
+            await asyncio.sleep(2 * UNHEARD_SECONDS)
+            village.stream.open.pipe.end("the line broke", discard=True)
+            await asyncio.sleep(UNHEARD_SECONDS)
+            assert village.held() == 2
+            assert village.stream.begun.count(None) == silence
+            village.is_heard = True
+            await asyncio.sleep(UNHEARD_SECONDS)
 
     play(scene)
 
 
-def test_what_does_not_connect_is_looked_for_from_the_beginning_once() -> None:
-    """Then it is left to the link: nothing can be asked for here."""
+def test_statements_of_custody_are_stored_only_in_order() -> None:
+    """What lies between may be forgotten where they come from: no reason to begin anew."""
+    whole = run_of(feed_of(DISTRICT, "custody"), 4, 0, PREV)
 
     async def scene(village: Village) -> None:
-        village.stream.say(frame(notices(1)))
-        await asyncio.sleep(3 * OVERLAP_SECONDS)
-        await village.accept(run_of(feed_of(DISTRICT, "urgent"), 1, 0, PREV).records,
-                             START_MS + int(3 * OVERLAP_SECONDS * 1000))  # fmt: skip
-        village.stream.say(frame(notices(1, 1)))
-        village.stream.say(frame(notices(1, 5)))
         await asyncio.sleep(2 * UNHEARD_SECONDS)
-        assert village.held() == 2
-        assert village.stream.begun[1:] == [None]
+        village.stream.say(frame(Run(whole.feed, 2, whole.records[2:])))
+        await asyncio.sleep(1)
+        assert village.held(whole.feed) == 0
+        assert len(village.stream.begun) == 1
+        village.stream.say(frame(whole))
+        await asyncio.sleep(1)
+        assert village.held(whole.feed) == 4
 
-    async def silent_at_first(village: Village) -> None:
-        village.is_heard = True
-        meanwhile = asyncio.create_task(asyncio.sleep(3 * OVERLAP_SECONDS))
-        meanwhile.add_done_callback(lambda _: setattr(village, "is_heard", False))
-        await scene(village)
-
-    play(silent_at_first)
+    play(scene)
 
 
 def test_what_is_not_for_all_is_kept_for_the_operator() -> None:
     """Nor is what nobody may say so: none of it is stored, and at noise the listening ends."""
     town = run_of(feed_of(TOWN), 1, 0, PREV)
-    bad = notices(1)
-    unsigned = Run(FEED, 0, (next(chain(FEED, 0, PREV, text="nobody's")),))
-    assert bad.records[0].rid != unsigned.records[0].rid
+    forged = Run(FEED, 0, (record_of(FEED, 0, PREV, key=key_of(9)),))
 
     async def scene(village: Village) -> None:
         await asyncio.sleep(2 * UNHEARD_SECONDS)
-        noise = [frame(town), encode_chunk(Chunk(b"a link's", 1, (bad,))), b"noise"]
+        noise = [frame(town), encode_chunk(Chunk(b"a link's", 1, (notices(1),))), frame(forged)]
         assert len(noise) == BAD_FRAMES_MAX
         for one in noise:
             assert village.stream.is_open
@@ -274,7 +311,8 @@ def test_what_is_not_for_all_is_kept_for_the_operator() -> None:
         assert not village.stream.is_open
         peers, reasons = zip(*await village.quarantined(), strict=True)
         assert set(peers) == {DISTRICT}
-        assert [reason.partition(" is not for all")[1] for reason in reasons].count("") == 2
+        assert sum("is not for all" in reason for reason in reasons) == 1
+        assert sum("another key" in reason for reason in reasons) == 1
         assert (village.held(), village.held(town.feed)) == (0, 0)
         await asyncio.sleep(120)
         assert len(village.stream.begun) > 1  # it is tried again
@@ -320,3 +358,35 @@ def test_a_broker_that_is_away_is_tried_again(why: str) -> None:
         assert village.stream.is_open
 
     play(scene)
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_an_open_link_counts_only_if_the_parent_speaks_on_it(speaks: bool) -> None:
+    """One that takes frames and says nothing is as silent as one that is away."""
+
+    async def links_of(code: str, number: int) -> Links:
+        log = Log(code, MemoryStore(), small_district().founded.rid)
+        for one in small_district().records:
+            await log.accept([Run(one.header.feed, one.header.seq, (one,))], START_MS)
+        chance = Random(number)
+        return Links(log, key_of(number), clock=SystemClock(START_MS), entropy=chance.randbytes,
+                     chance=chance)  # fmt: skip
+
+    async def mute(_: Connection) -> None:
+        await asyncio.Event().wait()
+
+    async def scene() -> None:
+        town, village, hub = await links_of(TOWN, 1), await links_of(VILLAGE, 2), MemoryHub()
+        hub.listen(TOWN, "memory:town", town.serve if speaks else mute)
+        keeping = asyncio.create_task(
+            village.keep(TOWN, lambda: ["memory:town"], hub.carrier(VILLAGE))
+        )
+        await asyncio.sleep(1)
+        assert village.state(TOWN).connected_since_ms is not None
+        assert village.hears(TOWN) == speaks
+        hub.stop("memory:town")
+        await asyncio.sleep(1)
+        assert not village.hears(TOWN)
+        keeping.cancel()
+
+    run(scene())
