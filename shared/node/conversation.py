@@ -27,14 +27,14 @@ from shared.link.session import NextToAll, Session
 from shared.link.timing import Timing
 from shared.log.accept import Accepted, Duplicate, Outcome, Refused
 from shared.log.log import Log
-from shared.log.offload import inline
+from shared.log.offload import Offload, inline
 from shared.log.store import BadFrame
 from shared.node.author import Entropy
 from shared.node.clock import Clock, wait_for, within
 from shared.node.packing import read_runs
 from shared.record.feed import Feed
 from shared.record.run import Run
-from shared.trust.keys import SigningKey
+from shared.trust.keys import PublicKey, SigningKey
 
 INBOX_FRAMES_MAX: Final = 16
 """More than a peer may have under way unanswered, so that two busy sides never block each other."""
@@ -202,8 +202,7 @@ class Conversation:
         now = self._clock.monotonic()
         self._state.heard_ms = self._clock.wall_ms()
         try:
-            decoding = self._log.offload if len(data) > AT_ONCE_BYTES_MAX else inline
-            frame = await decoding(partial(decode_frame, data, self._keys))
+            frame = await decoded(data, self._keys, self._log.offload)
             match frame:
                 case Heads():
                     await self._take_heads(frame, now)
@@ -269,6 +268,16 @@ class Conversation:
             await within(self._connection.send(frame), SEND_SECONDS_MAX, self._clock)
         except TimeoutError:
             raise LinkDownError("the neighbour takes no frames") from None
+
+
+async def decoded(data: bytes, keys: Sequence[PublicKey], offload: Offload) -> Heads | Chunk:
+    """Return the frame in ``data``, a long one decoded where ``offload`` says.
+
+    Raises:
+        FaultError: see ``decode_frame``.
+    """
+    decoding = offload if len(data) > AT_ONCE_BYTES_MAX else inline
+    return await decoding(partial(decode_frame, data, keys))
 
 
 def _valid_parts(runs: Sequence[Run], outcomes: Sequence[Outcome]) -> list[Run]:

@@ -14,12 +14,12 @@ import structlog
 from shared.errors import FaultError, StorageError
 from shared.link.backoff import Backoff
 from shared.link.carrier import LinkDownError, Listening, ListeningCarrier
-from shared.link.frames import TO_ALL, Chunk, decode_frame
+from shared.link.frames import TO_ALL, Chunk
 from shared.log.accept import Accepted, Gap, Refused
 from shared.log.log import Log
 from shared.log.store import BadFrame
 from shared.node.clock import Clock
-from shared.node.conversation import BAD_FRAMES_MAX
+from shared.node.conversation import BAD_FRAMES_MAX, decoded
 from shared.record.feed import Feed, is_for_all_below
 from shared.record.run import Run
 
@@ -181,7 +181,7 @@ class Listener:
         """Store what a frame holds; returns whether nothing was missing before it."""
         at_ms = self._clock.wall_ms()
         try:
-            connects = await self._store(self._runs(data), at_ms)
+            connects = await self._store(await self._runs(data), at_ms)
         except FaultError as error:
             await self._log.quarantine(BadFrame(at_ms, self.source, str(error), data))
             self._bad_in_row += 1
@@ -210,13 +210,13 @@ class Listener:
             for run, outcome in zip(runs, outcomes, strict=True)
         )
 
-    def _runs(self, data: bytes) -> list[Run]:
+    async def _runs(self, data: bytes) -> list[Run]:
         """Return what a frame says that is not here yet.
 
         Raises:
             FaultError: it is not what an ancestor says to all below.
         """
-        frame = decode_frame(data, ())
+        frame = await decoded(data, (), self._log.offload)
         if not isinstance(frame, Chunk) or frame.session != TO_ALL:
             raise FaultError("not what is said to all below")
         for run in frame.runs:

@@ -1,5 +1,6 @@
 """Waits that a fault would fill with minutes are shortened; what is waited for is the same."""
 
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -8,7 +9,12 @@ from broker.rabbitmq import carrier, relay, wire
 from broker.rabbitmq.timing import Timing
 from shared.app import carriers
 
-QUICK: Final = Timing(handshake_seconds=3.0, stream_seconds=0.5, retry_seconds=(0.05, 0.5))
+STREAM_SECONDS: Final = 0.5
+"""Until a relay declares its stream again, and a child hears it again."""
+
+QUICK: Final = Timing(
+    handshake_seconds=3.0, stream_seconds=STREAM_SECONDS, retry_seconds=(0.05, 0.5)
+)
 
 HEARTBEAT_SECONDS: Final = 1
 """Between client and broker; after two that are missed a connection counts as dead."""
@@ -19,5 +25,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up a silent handshake, dial again, miss a heartbeat, seek a stream: all sooner."""
     for module in (carrier, relay):
         monkeypatch.setattr(module, "Timing", lambda: QUICK)
-    monkeypatch.setattr(carriers, "timing_of", lambda _settings: QUICK)
+    usual = carriers.timing_of
+    monkeypatch.setattr(
+        carriers, "timing_of", lambda given: replace(usual(given), stream_seconds=STREAM_SECONDS)
+    )
     monkeypatch.setattr(wire, "HEARTBEAT_SECONDS", HEARTBEAT_SECONDS)
