@@ -82,8 +82,13 @@ async def test_status_is_printed_for_people(
         [f"answers at {BROKER}", "1", "4", "7", "the broker is low on memory"],
         [f"dials {BROKER}", "0", "0", "5", "cannot be [reached]"],
     ]
-    show_status(status | {"carriers": [], "said_to_all": {"on": True, "records": 3}})
+    assert "listening" not in shown
+    listening = {"to": DISTRICT, "since_ms": 0, "records": 2, "trouble": ""}
+    show_status(status | {
+        "carriers": [], "said_to_all": {"on": True, "records": 3}, "listening": listening,
+    })  # fmt: skip
     shown = capsys.readouterr().out
+    assert f"listening to {DISTRICT} since " in shown
     assert BROKER not in shown
     assert "said once to all below: 3 records" in shown
 
