@@ -31,9 +31,7 @@ def route(settings: Settings, identity: Identity, links: Links) -> LinkRoute:
     # the operator gave one.
     given = [one for one in settings.addresses if _scheme(one) not in SCHEMES]
     by = "wss" if settings.tls_certificate else "ws"
-    made = LinkRoute(identity, links.keys_of, partial(links.serve, by=by), given)
-    links.carriers.append(made.state)
-    return made
+    return LinkRoute(identity, links.keys_of, partial(links.serve, by=by), given)
 
 
 @asynccontextmanager

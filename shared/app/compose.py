@@ -199,7 +199,8 @@ async def serving(
         await control.start()
         stack.push_async_callback(control.close)
         carrier = await stack.enter_async_context(carriers.dialling(settings, identity, node.links))
-        if node.identity.level != Level.VILLAGE:
+        if node.identity.level != Level.VILLAGE:  # nobody is below a village
+            node.links.carriers.insert(0, route.state)
             await stack.enter_async_context(carriers.answering(settings, identity, node.links))
         addresses = settings.addresses or tuple(filter(None, (settings.broker_url, address)))
         stating = asyncio.create_task(_state_addresses(node, addresses))
