@@ -21,7 +21,10 @@ class RabbitServer(rabbitmq.RabbitServer):
     Attributes:
         tls_port: Where it speaks AMQP over TLS.
         authority: Who signed the certificate; clients that show one need one from there.
+        was_killed: It was, since this was last set to false.
     """
+
+    was_killed = False
 
     def __init__(self, folder: Path, definitions: dict[str, Any]) -> None:
         """Prepare a broker that lives in ``folder``."""
@@ -30,6 +33,11 @@ class RabbitServer(rabbitmq.RabbitServer):
         self.tls_port = free_port()
         tls = rabbitmq.Tls(self.tls_port, self.authority.ca, *self.authority.issue("broker"))
         super().__init__(folder, definitions, tls=tls)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        super().kill()
+        self.was_killed = True
 
     def segments(self, stream: str) -> list[Path]:
         """Return the files in which a stream lies, the oldest first."""
