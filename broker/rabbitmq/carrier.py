@@ -60,7 +60,7 @@ class RabbitMqCarrier:
     async def _dial(self, peer: str, address: str) -> "DialledConnection":
         if not self._keys_of(peer):
             raise LinkDownError(f"no key of {peer} is known here")
-        place = _place_of(address)
+        place = _place_of(address, self._login)
         self.state.address = place.address
         name = f"{self._identity.code} to {peer}"
         wire = await open_wire(place, self._login, self._timing, name, self.state)
@@ -92,7 +92,8 @@ class RabbitMqCarrier:
     ) -> StreamListening:
         """Listen to what division ``source`` says to all below; see the port."""
         name = f"{self._identity.code} listening to {source}"
-        wire = await open_wire(_place_of(address), self._login, self._timing, name)
+        place = _place_of(address, self._login)
+        wire = await open_wire(place, self._login, self._timing, name)
         listening = StreamListening(wire, source)
         wire.when_down(listening.end)
         stream, offset = down_stream(source).name, offset_of(back_seconds)
@@ -184,8 +185,11 @@ class DialledConnection(RabbitMqConnection):
             await self._wire.close()
 
 
-def _place_of(address: str) -> Place:
+def _place_of(address: str, login: Login) -> Place:
+    """Return where ``address`` is, if one can log in there."""
     try:
-        return place_of(address)
+        place = place_of(address)
+        login.check(place)
     except InvalidError as error:
         raise LinkDownError(str(error)) from error
+    return place

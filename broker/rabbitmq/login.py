@@ -52,7 +52,8 @@ class Login:
     """Who logs in at a broker.
 
     Attributes:
-        user: Its name there, which every message bears.
+        user: Its name there, which every message bears; with a certificate, the name that this
+            has there, else the broker refuses each message.
         password: Its password; None where the certificate says who it is.
         ssl: For ``amqps``; None uses the system's certificates.
     """
@@ -60,6 +61,23 @@ class Login:
     user: str
     password: str | None = field(repr=False)
     ssl: tls.SSLContext | None = field(default=None, repr=False)
+
+    @property
+    def mechanism(self) -> str:
+        """How it logs in, as SASL names it."""
+        return "EXTERNAL" if self.password is None else "PLAIN"
+
+    def check(self, place: Place) -> None:
+        """Refuse a place where it can never log in.
+
+        Raises:
+            InvalidError: a certificate is all it has, and nobody sees it there.
+        """
+        if self.password is None and not place.is_tls:
+            raise InvalidError(
+                f"{place.address} sees no certificate: a login by one needs amqps.",
+                advice="Name an amqps address, or set broker_password_file in node.toml.",
+            )
 
 
 def read_password(file: str) -> str:

@@ -16,7 +16,12 @@ from aio_pika.abc import (
     AbstractExchange,
     AbstractQueue,
 )
-from aio_pika.exceptions import DeliveryError, PublishError
+from aio_pika.exceptions import (
+    AuthenticationError,
+    DeliveryError,
+    ProbableAuthenticationError,
+    PublishError,
+)
 
 from broker.rabbitmq.amqp import BROKEN, close_quietly, closing_words, hear_alarms, words
 from broker.rabbitmq.consumer import Consumer, OnParcel
@@ -292,7 +297,7 @@ async def open_wire(
         aio_pika.connection.make_url(
             host=place.host, port=place.port, login=login.user, password=login.password or "-",
             virtualhost=place.vhost, ssl=place.is_tls, heartbeat=HEARTBEAT_SECONDS,
-            auth="PLAIN" if login.password is not None else "EXTERNAL",
+            auth=login.mechanism,
         ),
         ssl_context=login.ssl,
         client_properties={"connection_name": name},
@@ -307,8 +312,21 @@ async def open_wire(
     except TimeoutError:
         raise LinkDownError(f"{place.address} did not answer within {seconds:g} s") from None
     except (*BROKEN, LinkDownError) as error:
-        raise LinkDownError(f"{place.address} cannot be reached: {words(error)}") from None
+        raise LinkDownError(f"{place.address} {_why_not(login, error)}") from None
     finally:
         if not is_open:
             await wire.close()
     return wire
+
+
+def _why_not(login: Login, error: BaseException) -> str:
+    """Return why the broker lets ``login`` not in, as the end of a sentence about it."""
+    match error:
+        case AuthenticationError():
+            return f"takes no login by {login.mechanism}; docs/reference/rabbitmq.md tells how"
+        case ProbableAuthenticationError() if login.mechanism == "EXTERNAL":
+            return f"knows no user of the name in broker_certificate: {words(error)}"
+        case ProbableAuthenticationError():
+            return f"refuses user {login.user} or its password: {words(error)}"
+        case _:
+            return f"cannot be reached: {words(error)}"

@@ -19,6 +19,8 @@ from shared.errors import UnavailableError
 PROGRAMS: Final = Path("/usr/lib/rabbitmq/bin")
 USER: Final = "rabbitmq"
 VHOST: Final = "sanji"
+CERTIFICATES: Final = "rabbitmq_auth_mechanism_ssl"
+"""The plugin that lets clients log in by certificate."""
 LOOPBACK: Final = "-kernel inet_dist_use_interface {127,0,0,1}"
 START_SECONDS_MAX: Final = 240.0
 """A budget: on a machine that is busy with other things a start takes many times its 5 s."""
@@ -36,7 +38,7 @@ def is_installed() -> bool:
 
 @dataclass(frozen=True)
 class Tls:
-    """What a broker needs to speak AMQP over TLS as well.
+    """What a broker needs to speak AMQP over TLS as well, with logins by certificate.
 
     Attributes:
         port: Where it does.
@@ -181,7 +183,8 @@ class RabbitServer:
             f"load_definitions = {self._folder}/definitions.json\n"
             "log.file.level = warning\n"
         )
-        plugins = "rabbitmq_prometheus" if self.figures_port else ""
+        wanted = {"rabbitmq_prometheus": self.figures_port, CERTIFICATES: self._tls}
+        plugins = ",".join(name for name, why in wanted.items() if why)
         (self._folder / "enabled_plugins").write_text(f"[{plugins}].\n")
         if os.geteuid() == 0:
             for path in (self._folder, *self._folder.rglob("*")):
@@ -197,6 +200,9 @@ class RabbitServer:
             f"ssl_options.keyfile = {self._tls.key}\n"
             "ssl_options.verify = verify_peer\n"
             "ssl_options.fail_if_no_peer_cert = false\n"
+            "auth_mechanisms.1 = PLAIN\n"
+            "auth_mechanisms.2 = EXTERNAL\n"
+            "ssl_cert_login_from = common_name\n"
         )
 
     def _figures_lines(self) -> str:

@@ -67,6 +67,7 @@ async def answering(settings: Settings, identity: Identity, links: Links) -> Asy
     place, login = place_of(settings.broker_url), login_of(settings, identity.code)
     if login is None:
         raise InvalidError(f"broker_url is set, but no way to log in: {NO_LOGIN}.")
+    login.check(place)
     relay = RabbitMqRelay(
         identity, links.keys_of, partial(links.serve, by=_scheme(place.address)), place, login,
         addresses=_broker_addresses(settings), on_broadcast=links.broadcast,

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     )
     broker_user: str = Field("", description="Its user at brokers; empty: the division's code.")
     broker_password_file: str = Field(
-        "", description="File with the password; one must be set to dial amqp addresses."
+        "", description="File with its password; empty: broker_certificate logs in, over amqps."
     )
     broker_ca: str = Field("", description="PEM file of the authority that signs the broker's.")
     broker_certificate: str = Field("", description="PEM file shown to the broker over amqps.")

@@ -44,6 +44,11 @@ class RabbitServer(rabbitmq.RabbitServer):
         folder = f"{VHOST}_{stream.replace('.', '_')}_*"
         return sorted((self._folder / "data").glob(f"*/stream/{folder}/*.segment"))
 
+    @property
+    def tls_address(self) -> str:
+        """Return the address of its virtual host over TLS."""
+        return f"amqps://localhost:{self.tls_port}/{VHOST}"
+
 
 async def revived(server: RabbitServer) -> None:
     """Start a broker again that was killed, while the loop goes on."""

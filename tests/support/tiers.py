@@ -100,9 +100,10 @@ class Tiers:
         self, code: str, wrap: Callable[[Carrier], Carrier] | None = None, **given: Any
     ) -> None:
         """Serve one node; ``given`` are settings."""
-        self._stacks[code] = stack = AsyncExitStack()
+        stack = AsyncExitStack()
         node = serving(self.homes[code], self.settings(code, **given), wrap=wrap or only("none"))
         self.nodes[code] = await stack.enter_async_context(node)
+        self._stacks[code] = stack
 
     async def stop(self, code: str) -> None:
         """Stop one node in order."""

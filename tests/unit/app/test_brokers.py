@@ -11,6 +11,7 @@ from broker.introduction import Identity
 from shared.app.carriers import login_of, timing_of
 from shared.errors import InvalidError
 from shared.node.settings import Settings, load_settings
+from tests.support.certificates import Authority
 from tests.support.records import key_of
 
 SECRET = "hushhush"
@@ -80,3 +81,22 @@ def test_a_node_without_a_login_dials_no_broker(tmp_path: Path) -> None:
     assert plain is not None
     assert named is not None
     assert (plain.user, named.user) == (me.code, "x")
+
+
+def test_a_relay_whose_certificate_nobody_would_see_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In clear no certificate is shown: said at once, with what to do, not tried for ever."""
+    certificate, key = Authority(tmp_path).issue("340602")
+    home = ("--home", str(tmp_path / "d"))
+    run = CliRunner().invoke
+    assert run(district.cli.app, ["init", *home, "--code", "340602", "--name", "区"]).exit_code == 0
+    monkeypatch.setenv("SANJI_LISTEN_PORT", "0")
+    monkeypatch.setenv("SANJI_BROKER_URL", "amqp://127.0.0.1/sanji")
+    monkeypatch.setenv("SANJI_BROKER_CERTIFICATE", str(certificate))
+    monkeypatch.setenv("SANJI_BROKER_KEY", str(key))
+    refused = run(district.cli.app, ["serve", *home])
+    assert refused.exit_code == 2
+    assert "needs amqps" in refused.stderr
+    assert "broker_password_file" in refused.stderr
+    assert refused.stderr.count("\n") == 1
