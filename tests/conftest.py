@@ -4,7 +4,6 @@ Also the one PostgreSQL and the one RabbitMQ of a test session; where one is not
 tests are skipped, by name, or fail where all services are required.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from demo.servers import postgresql as postgresql_program
 from demo.servers import rabbitmq as rabbitmq_program
 from shared.domain.tables import VIEWS
 from shared.record.feed import Level
-from tests.support import postgresql
+from tests.support import postgresql, services
 from tests.support.rabbit import RabbitServer, definitions_for
 
 settings.register_profile("sanji", deadline=None)
@@ -27,17 +26,10 @@ settings.load_profile("sanji")
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[postgresql_program.Server]:
     """A server that runs until the session ends; it does not flush, and nobody pulls its plug."""
-    _need(postgresql_program.is_installed(), postgresql_program.MISSING)
+    services.need(postgresql_program.is_installed(), postgresql_program.MISSING)
     server = postgresql_program.Server(postgresql.PASSWORD)
     yield server
     server.remove()
-
-
-def _need(is_there: bool, missing: str) -> None:
-    if not is_there and os.environ.get("SANJI_SERVICES") == "require":
-        pytest.fail(missing)
-    if not is_there:
-        pytest.skip(missing)
 
 
 @pytest.fixture
@@ -79,7 +71,7 @@ def rabbit(broker_of_all: RabbitServer) -> Iterator[RabbitServer]:
 @pytest.fixture(scope="session")
 def broker_of_all() -> Iterator[RabbitServer]:
     """The broker of all tests of this process."""
-    _need(rabbitmq_program.is_installed(), rabbitmq_program.MISSING)
+    services.need(rabbitmq_program.is_installed(), rabbitmq_program.MISSING)
     folder = Path(tempfile.mkdtemp(prefix="sanji-rabbit-"))
     server = RabbitServer(folder, definitions_for(BROKER_SERVES))
     try:

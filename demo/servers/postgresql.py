@@ -40,12 +40,16 @@ class Server:
         folder: Its data and its socket.
     """
 
-    def __init__(self, password: str, *, fsync: bool = False) -> None:
+    def __init__(
+        self, password: str, *, fsync: bool = False, tls: tuple[Path, Path] | None = None
+    ) -> None:
         """Make the data and start it.
 
         Args:
             password: Of ``sanji``.
             fsync: Flush, for who kills more than processes.
+            tls: PEM files of its certificate and private key, of which it takes copies; None for
+                without.
 
         Raises:
             UnavailableError: it is not installed, or does not start.
@@ -56,13 +60,15 @@ class Server:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = count(1)
-        self._options = (
+        self._options: tuple[str, ...] = (
             f"--port={self.port}", "--listen_addresses=127.0.0.1", f"--fsync={fsync}",
             f"--unix_socket_directories={self.folder}", "--shared_buffers=16MB",
             "--max_connections=20",
         )  # fmt: skip
         try:
             self._make_data(password)
+            if tls is not None:
+                self._take_tls(*tls)
             self.start()
         except BaseException:
             self.remove()
@@ -78,6 +84,18 @@ class Server:
             "initdb", f"--pgdata={self._data}", "--username=sanji", "--encoding=UTF8", *_LOCALE,
             "--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={file}", "--no-sync",
         )  # fmt: skip
+
+    def _take_tls(self, certificate: Path, key: Path) -> None:
+        """Copy both under the names that the server looks for, and let nobody in without TLS."""
+        for file, name in ((certificate, "server.crt"), (key, "server.key")):
+            copy = self._data / name
+            shutil.copyfile(file, copy)
+            copy.chmod(0o600)
+            if os.geteuid() == 0:
+                shutil.chown(copy, USER, USER)
+        self._options += ("--ssl=on",)
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(rules.read_text().replace("\nhost ", "\nhostssl "))
 
     @property
     def _data(self) -> Path:

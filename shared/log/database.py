@@ -18,8 +18,12 @@ from shared.errors import StorageError
 T = TypeVar("T")
 
 URL_FORM: Final = "postgresql://USER@HOST:PORT/DATABASE"
-URL_OPTIONS: Final = frozenset({"host", "port", "ssl"})
-"""What may stand behind ``?``: a socket's folder and port, and the mode of TLS."""
+URL_OPTIONS: Final = frozenset({"host", "port", "ssl", "sslrootcert"})
+"""What may stand behind ``?``: a socket's folder and port; the mode of TLS and its authority."""
+VERIFYING: Final = frozenset({"verify-ca", "verify-full"})
+"""The modes of TLS that need the PEM file of an authority."""
+TLS_MODES: Final = VERIFYING | {"disable", "allow", "prefer", "require"}
+"""As libpq has them."""
 
 
 class Database(Protocol):
@@ -119,4 +123,11 @@ def check_url(text: str) -> str:
         raise ValueError(f"is not of the form {URL_FORM}")
     if not url.query.keys() <= URL_OPTIONS:
         raise ValueError(f"allows behind ? only {', '.join(sorted(URL_OPTIONS))}")
+    if not all(isinstance(value, str) for value in url.query.values()):
+        raise ValueError("has an option twice behind ?")
+    mode = url.query.get("ssl", "prefer")
+    if mode not in TLS_MODES:
+        raise ValueError(f"allows behind ssl= only {', '.join(sorted(TLS_MODES))}")
+    if (mode in VERIFYING) != ("sslrootcert" in url.query):
+        raise ValueError("needs both or none of ssl=verify-full and sslrootcert=FILE.pem")
     return text

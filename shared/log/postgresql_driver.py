@@ -1,5 +1,6 @@
 """The edge of asyncpg: how it connects, what it says of an error, how it takes texts."""
 
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -95,9 +96,13 @@ def new_engine(url: str, password_file: Path | None = None) -> AsyncEngine:
     }
     if password_file is not None:
         arguments["password"] = _reader(password_file)
+    place = make_url(url).set(drivername="postgresql+asyncpg")
+    if (authority := place.query.get("sslrootcert")) is not None:
+        arguments["ssl"] = _verifying(str(authority), str(place.query["ssl"]))
+        place = place.difference_update_query(["ssl", "sslrootcert"])
     try:
         engine = create_async_engine(
-            make_url(url).set(drivername="postgresql+asyncpg"),
+            place,
             poolclass=NullPool,
             hide_parameters=True,  # bodies never stand in an error message
             connect_args=arguments,
@@ -111,6 +116,23 @@ def new_engine(url: str, password_file: Path | None = None) -> AsyncEngine:
     dialect.colspecs = {**dialect.colspecs, String: _Text}
     dialect.ddl_compiler = _Tables
     return engine
+
+
+def _verifying(authority: str, mode: str) -> ssl.SSLContext:
+    """Return how the server's certificate is checked, in a mode that verifies it.
+
+    Raises:
+        StorageError: the authority's file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=authority)
+    except (OSError, ssl.SSLError) as error:
+        raise StorageError(
+            f"{authority}, the database server's authority, cannot be used: {error}.",
+            advice="Check sslrootcert in database_url and who may read that file.",
+        ) from None
+    context.check_hostname = mode == "verify-full"
+    return context
 
 
 def _reader(file: Path) -> Callable[[], Awaitable[str]]:
@@ -145,6 +167,12 @@ def translated(error: Exception) -> Exception:
         return StorageError(str(cause.args[0]), advice=cause.hint)
     if isinstance(cause, TimeoutError):
         return StorageError("The database server does not answer.", advice="Look whether it runs.")
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        why = cause.verify_message.rstrip(".")
+        return StorageError(
+            f"The database server's certificate is not trusted: {why}.",
+            advice="Check sslrootcert and the host in database_url.",
+        )
     if isinstance(cause, OSError):
         why = cause.strerror or str(cause)
         return StorageError(
