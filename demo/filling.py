@@ -52,7 +52,8 @@ def _speaker(stage: Stage, by: str) -> Division:
     if by == "district":
         return district.top
     level, number = by.rstrip("0123456789"), int(by[-1])
-    return district.towns[number] if level == "town" else district.villages[number * 9]
+    many, place = (district.towns, number) if level == "town" else (district.villages, number * 9)
+    return many[place % len(many)]
 
 
 async def _notice(stage: Stage, one: Notice) -> None:

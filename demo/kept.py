@@ -3,13 +3,14 @@
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from demo.parts import PASSWORDS, CarrierName
+from demo.stage import NODES
 from demo.supervisor import free_ports
 from shared.app.api.remembered import ANSWERS
 from shared.errors import InvalidError, RefusedError, StorageError, UnavailableError
@@ -62,11 +63,17 @@ class Kept:
 
 
 @contextmanager
-def prepared(folder: Path, carrier: CarrierName) -> Iterator[Kept | None]:
+def prepared(folder: Path, carrier: CarrierName, codes: Collection[str]) -> Iterator[Kept | None]:
     """Hold the folder, made if need be; tell what district is in it, None before a first start.
 
+    Args:
+        folder: Where the district lives.
+        carrier: What shall carry its links.
+        codes: Its divisions.
+
     Raises:
-        RefusedError: another demo runs there, or its links go over another carrier.
+        RefusedError: another demo runs there, or its links go over another carrier, or it has
+            other divisions.
         StorageError: what is there cannot be used.
         InvalidError: the folder cannot be made.
     """
@@ -75,6 +82,11 @@ def prepared(folder: Path, carrier: CarrierName) -> Iterator[Kept | None]:
         raise RefusedError(
             f"the links of the district in {folder} go over {kept.carrier}.",
             advice=f"Say CARRIER={kept.carrier}, set DEMO_DIR, or run `make demo-reset`.",
+        )
+    if kept is not None and {one.name for one in (folder / NODES).glob("*")} != set(codes):
+        raise RefusedError(
+            f"the nodes in {folder} are of other divisions.",
+            advice="Set DEMO_DIVISIONS as it was, or DEMO_DIR, or run `make demo-reset`.",
         )
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -95,7 +107,7 @@ def _read(folder: Path) -> Kept | None:
     try:
         kept = Kept(**json.loads((folder / MARK).read_text("utf-8")))
     except FileNotFoundError:
-        if _holds(folder, "nodes"):
+        if _holds(folder, NODES):
             raise StorageError(
                 f"{folder} is not whole: its first start was broken off.", advice=RESET
             ) from None
@@ -122,7 +134,7 @@ def reset(folder: Path) -> None:
     """
     if not folder.exists():
         return
-    ours = _holds(folder, "nodes") or _holds(folder, MARK) or _holds(folder, LOCK)
+    ours = _holds(folder, NODES) or _holds(folder, MARK) or _holds(folder, LOCK)
     if not ours and any(folder.iterdir()):
         raise RefusedError(f"{folder} holds something else.", advice="Set DEMO_DIR.")
     with (folder / LOCK).open("a") as held:

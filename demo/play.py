@@ -1,9 +1,10 @@
 """A whole district on this machine to look at and to use: ``make demo``; Ctrl-C stops it.
 
 The first start founds it and lets its people publish, say and answer something; later ones go on
-with what is there. ``DEMO_DIR`` says where it lives (``build/demo``), ``SANJI_PORT_BASE`` where to
-look for ports. ``--reset`` throws it away. ``--carrier rabbitmq`` lets all links go through a
-private broker, which the control page kills and wipes; its data end with the demo.
+with what is there. Of the environment it reads ``DEMO_DIR``, where it lives (``build/demo``),
+``DEMO_DIVISIONS``, a CSV with another district, and ``SANJI_PORT_BASE``, where to look for ports.
+``--reset`` throws it away. ``--carrier rabbitmq`` lets all links go through a private broker, which
+the control page kills and wipes; its data end with the demo.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from demo.chapters import everybody_joins
 from demo.content import read_talk
 from demo.control.room import Room
 from demo.control.server import make_app
-from demo.district import read_district
+from demo.district import BUILT_IN, read_district
 from demo.filling import fill, with_progress
 from demo.host import first_of, raise_file_limit
 from demo.kept import RESET, Kept, prepared, reset
@@ -87,9 +88,10 @@ def _open(folder: Path, carrier: CarrierName, console: Console) -> None:
         SanjiError: it cannot start.
     """
     started = time.monotonic()
-    district = read_district()
-    count = len(district.everybody)
-    with prepared(folder, carrier) as kept:
+    district = read_district(Path(os.environ.get("DEMO_DIVISIONS") or BUILT_IN))
+    codes = [one.code for one in district.everybody]
+    count = len(codes)
+    with prepared(folder, carrier, codes) as kept:
         ports = free_ports(count + 2) if kept is None else kept.ports(count + 2)
         *nodes, control, broker = ports
         with private_parts(district, folder, carrier, StoreName.SQLITE, broker) as parts:

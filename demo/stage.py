@@ -21,6 +21,8 @@ from shared.record.feed import Feed, Level, is_holder
 
 T = TypeVar("T")
 
+NODES: Final = "nodes"
+"""Folder of the homes, each named by its division's code."""
 VILLAGE_PROCESSES: Final = 2
 ASK_SECONDS_MAX: Final = 20.0
 WAIT_SECONDS_MAX: Final = 60.0
@@ -109,7 +111,7 @@ class Stage:
 
     def home(self, code: str) -> Home:
         """Return the home of the node of division ``code``."""
-        return Home(self.folder / "nodes" / code)
+        return Home(self.folder / NODES / code)
 
     # --- processes -------------------------------------------------------------------------------
 

@@ -21,7 +21,9 @@ import pytest
 
 from demo.content import read_content, read_talk
 from demo.kept import MARK, Kept, tables
+from demo.servers import rabbitmq
 from shared.app.control import ask
+from tests.support import services, small
 
 PROJECT = Path(__file__).parents[2]
 PORT_BASE = 25400 + 400 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -38,9 +40,9 @@ def folder() -> Iterator[Path]:
         yield Path(made) / "d"
 
 
-def command(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def command(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     """Start the demo as ``make demo`` does, in a session of its own."""
-    around = os.environ | {"DEMO_DIR": str(folder), "SANJI_PORT_BASE": str(PORT_BASE)}
+    around = os.environ | {"DEMO_DIR": str(folder), "SANJI_PORT_BASE": str(PORT_BASE)} | variables
     return subprocess.Popen(
         [sys.executable, "-u", "-m", "demo.play", *arguments], cwd=PROJECT, env=around,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -106,18 +108,18 @@ def order(control: str, act: str, link: str = "", value: int = 0) -> None:
 
 
 @contextmanager
+def all_news(control: str) -> Iterator[Iterator[dict[str, Any]]]:
+    """Return what the page hears of, each time it does."""
+    with fetch(control + "events") as stream:
+        lines = (line for line in stream if line.startswith(b"data: "))
+        yield (json.loads(line[len(b"data: ") :]) for line in lines)
+
+
+@contextmanager
 def news(control: str) -> Iterator[Iterator[dict[str, Any]]]:
     """Return how one village's link stands, each time the page hears of it."""
-    with fetch(control + "events") as stream:
-
-        def links() -> Iterator[dict[str, Any]]:
-            for line in stream:
-                if line.startswith(b"data: "):
-                    told = json.loads(line[len(b"data: ") :])["links"]
-                    if VILLAGE in told:
-                        yield told[VILLAGE]
-
-        yield links()
+    with all_news(control) as told:
+        yield (one["links"][VILLAGE] for one in told if VILLAGE in one["links"])
 
 
 def act(folder: Path, code: str, name: str, **given: Any) -> dict[str, Any]:
@@ -216,6 +218,37 @@ def check_a_link(control: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_small_district_over_a_broker(folder: Path) -> None:
+    """All its links go by AMQP and are open; in the end no process is left, the broker neither."""
+    services.need(rabbitmq.is_installed(), rabbitmq.MISSING)
+    folder.mkdir()
+    divisions = small.divisions_beside(folder)
+    play = command(folder, "--carrier", "rabbitmq", DEMO_DIVISIONS=divisions)
+    try:
+        told = Told(play)
+        states: dict[str, str] = {}
+        with all_news(told.control) as pages:
+            while set(states.values()) != {"equal"} or len(states) < small.NODES - 1:
+                links = next(pages)["links"]
+                states |= {code: link["state"] for code, link in links.items()}
+        for code in states:
+            links = act(folder, code, "status")["links"]
+            assert all(link["connected_since_ms"] for link in links)
+            assert {link["by"] for link in links} == {"amqp"}
+        family = small.Family(play.pid)
+        assert {"beam.smp", "epmd"} < set(family.names)
+        stop(play, signal.SIGINT, folder)
+        assert family.left() == []
+        other = command(folder, "--carrier", "rabbitmq")
+        _, why = other.communicate(timeout=40)
+        assert (other.returncode, why.count("\n")) == (1, 1)
+        assert "are of other divisions" in why
+    finally:
+        play.kill()
+        play.communicate()
+
+
+@pytest.mark.slow
 def test_what_is_not_whole_is_named(folder: Path) -> None:
     """A first start that was broken off leaves no district; the way out is said, and works."""
     (folder / "nodes").mkdir(parents=True)
@@ -236,7 +269,7 @@ def test_what_is_not_whole_is_named(folder: Path) -> None:
         (json.dumps({"port": PORT_BASE, "tables": "0"}), "another version"),
         ("[18340, 63]", "cannot be read"),
         ("{", "cannot be read"),
-        (json.dumps({"port": PORT_BASE, "tables": tables()}), "does not start"),
+        (json.dumps({"port": PORT_BASE, "tables": tables()}), "other divisions"),
     ],
     ids=["other tables", "a list", "cut short", "no homes"],
 )

@@ -19,11 +19,13 @@ import pytest
 from demo.district import District, district_of, read_district, short_name
 from demo.figures import failed_expectations
 from demo.plot import cast_for
+from demo.servers import postgresql, rabbitmq
 from demo.stage import unequal_feeds
 from demo.story import chosen_notice
 from demo.supervisor import Supervisor, free_ports
 from shared.errors import InvalidError, UnavailableError
 from shared.record.feed import Level
+from tests.support import services, small
 
 PROJECT = Path(__file__).parents[2]
 # Each worker of the test run has ports of its own.
@@ -41,12 +43,12 @@ FIGURES = {
 }
 
 
-def tell(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def tell(folder: Path, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the story as ``make story`` does."""
     around = {name: value for name, value in os.environ.items() if not name.startswith("STORY_")}
     around |= {"STORY_DIR": str(folder), "SANJI_PORT_BASE": str(PORT_BASE)} | variables
     return subprocess.run(
-        [sys.executable, "-m", "demo.story"],
+        [sys.executable, "-m", "demo.story", *options],
         cwd=PROJECT, env=around, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
@@ -86,6 +88,22 @@ def check_left_behind(folder: Path) -> None:
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+@pytest.mark.slow
+def test_over_a_broker_and_a_database(folder: Path) -> None:
+    """A small district on private servers: all links by AMQP, and the audit reads both stores."""
+    services.need(rabbitmq.is_installed(), rabbitmq.MISSING)
+    services.need(postgresql.is_installed(), postgresql.MISSING)
+    options = ("--carrier", "rabbitmq", "--store", "postgresql")
+    done = tell(folder, *options, STORY_DIVISIONS=small.divisions_beside(folder))
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    story = json.loads((folder / "story.json").read_text("utf-8"))
+    wanted = FIGURES | {"nodes": small.NODES, "processes": 5}
+    assert {name: story[name] for name in FIGURES} == wanted
+    assert f"All {small.NODES - 1} links go by amqp" in done.stdout
+    assert "all agrees" in (folder / "audit.txt").read_text("utf-8")
+    assert len(list(folder.glob("nodes/*/log.db"))) == small.NODES - 1  # the district's is no file
 
 
 @pytest.mark.parametrize(
@@ -288,25 +306,12 @@ async def test_processes_come_and_go(tmp_path: Path) -> None:
         assert await supervisor.stop() == []
 
 
-SMALL = """code,name,level,parent
-340602,杜集区,district,
-340602100,朔里镇,town,340602
-340602101,石台镇,town,340602
-340602100201,沈集村,village,340602100
-340602100202,官庄村,village,340602100
-340602101201,窦庄村,village,340602101
-"""
-"""As many kinds of processes as the whole district has, and nodes that start in a moment."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_leaves_no_orphans(how: signal.Signals, folder: Path) -> None:
     """However the story ends, no process of it lives on."""
-    divisions = folder.with_suffix(".csv")
-    divisions.write_text(SMALL, "utf-8")
     around = os.environ | {
-        "STORY_DIR": str(folder), "STORY_DIVISIONS": str(divisions),
+        "STORY_DIR": str(folder), "STORY_DIVISIONS": small.divisions_beside(folder),
         "SANJI_PORT_BASE": str(PORT_BASE + 200),
     }  # fmt: skip
     story = subprocess.Popen(
@@ -316,7 +321,7 @@ def test_leaves_no_orphans(how: signal.Signals, folder: Path) -> None:
     try:
         assert story.stdout is not None
         assert any("each with its own keys" in line for line in story.stdout)
-        assert len(list(folder.glob("nodes/*/control.sock"))) == SMALL.count("\n") - 1
+        assert len(list(folder.glob("nodes/*/control.sock"))) == small.NODES
         story.send_signal(how)
         _, said = story.communicate(timeout=40)
         wait_until_free(folder)
