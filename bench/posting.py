@@ -13,6 +13,7 @@ from aiohttp import web
 
 from bench.client import Posted, Posts
 from bench.network import DISTRICT, Network
+from bench.web import served
 from shared.app.api.operation import PREFIX
 from shared.app.api.requests import BATCH_MAX
 from shared.app.api.tokens import set_token
@@ -66,13 +67,8 @@ async def empty_handler() -> AsyncIterator[str]:
 
     app = web.Application()
     app.router.add_post("/", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+    async with served(app) as place:
+        yield f"http://{place}/"
 
 
 async def rate_of(url: str, bodies: Sequence[dict[str, Any]]) -> float:

@@ -14,13 +14,9 @@ from typing import Final
 
 from bench.context import MissingError
 from demo.servers import rabbitmq
+from demo.servers.rabbitmq import RabbitServer
+from demo.servers.users import ADMIN, definitions_for, password_of
 from shared.record.feed import Level
-from tests.support.rabbit import (
-    ADMIN,
-    RabbitServer,
-    definitions_for,
-    password_of,
-)
 
 _PUBLISHED: Final = re.compile(r"\bmessages_received_total\s*=>\s*(\d+)")
 
@@ -72,7 +68,7 @@ async def private_broker(divisions: Mapping[str, Level]) -> AsyncIterator[Broker
     if not rabbitmq.is_installed():
         raise MissingError(rabbitmq.MISSING)
     folder = _open_folder()
-    server = RabbitServer(folder / "broker", definitions_for(dict(divisions)))
+    server = RabbitServer(folder / "broker", definitions_for(divisions))
     try:
         server.begin()  # in this thread, with which it dies
         await asyncio.to_thread(server.wait)

@@ -1,7 +1,6 @@
 """A village in a process of its own: how it starts, how much memory it takes, what it serves."""
 
 import asyncio
-import socket
 import statistics
 import sys
 import time
@@ -19,6 +18,7 @@ from bench.context import Context
 from bench.figures import Goal, Row, percentile
 from bench.network import VILLAGES, Network, network, until_held
 from bench.travel import by_author, notice_feed
+from demo.servers.programs import free_port
 
 VILLAGE: Final = VILLAGES[0]
 COMMAND: Final = Path(sys.executable).with_name("village")
@@ -106,7 +106,7 @@ async def _prepared(given: Context, nodes: Network) -> Path:
 @asynccontextmanager
 async def _village(home: Path) -> AsyncIterator[Served]:
     """Run ``village serve`` as an operator would; it ends with the block."""
-    port = _free_port()
+    port = free_port()
     arguments = ("serve", "--home", str(home), "--port", str(port))
     with (home / "serve.log").open("ab") as told:
         began = time.perf_counter()
@@ -140,11 +140,6 @@ async def _until_answered(process: asyncio.subprocess.Process, address: str) -> 
                 await asyncio.sleep(POLL_SECONDS)
     ended = "is silent" if process.returncode is None else f"ended with {process.returncode}"
     raise NotServedError(f"`village serve` {ended} before its first answer.")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _resident_mebibytes(pid: int) -> float:

@@ -15,6 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from bench.network import until
+from bench.web import served
 from broker.introduction import Identity as LinkIdentity
 from shared.app import carriers
 from shared.app.compose import open_database, surroundings
@@ -134,14 +135,11 @@ async def answering(node: Node, way: Way) -> AsyncIterator[str]:
     route = carriers.route(settings, identity, node.links)
     app = web.Application()
     app.router.add_get("/link", route.handle)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"ws://127.0.0.1:{runner.addresses[0][1]}/link"
-    finally:
-        await route.close()
-        await runner.cleanup()
+    async with served(app) as place:
+        try:
+            yield f"ws://{place}/link"
+        finally:
+            await route.close()
 
 
 @asynccontextmanager

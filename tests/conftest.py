@@ -14,10 +14,11 @@ from hypothesis import settings
 
 from demo.servers import postgresql as postgresql_program
 from demo.servers import rabbitmq as rabbitmq_program
+from demo.servers.users import definitions_for
 from shared.domain.tables import VIEWS
 from shared.record.feed import Level
 from tests.support import postgresql, services
-from tests.support.rabbit import RabbitServer, definitions_for
+from tests.support.rabbit import RabbitServer
 
 settings.register_profile("sanji", deadline=None)
 settings.load_profile("sanji")

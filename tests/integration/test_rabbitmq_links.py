@@ -23,6 +23,7 @@ from broker.rabbitmq.topology import (
 )
 from broker.rabbitmq.wire import NoAnswerError, Wire
 from demo.servers.rabbitmq import VHOST
+from demo.servers.users import ADMIN, password_of
 from shared.link.carrier import Connection, LinkDownError
 from tests.support.carriers import (
     CHILD,
@@ -37,7 +38,7 @@ from tests.support.carriers import (
     wire_of,
 )
 from tests.support.frames import number_of, numbered
-from tests.support.rabbit import ADMIN, RabbitServer, login, password_of
+from tests.support.rabbit import RabbitServer, login
 from tests.support.records import key_of as signing_key
 
 LIVELY = Timing(beat_seconds=0.05, retry_seconds=(0.05, 0.2))

@@ -10,9 +10,10 @@ from broker.rabbitmq.parcel import Kind, Parcel
 from broker.rabbitmq.topology import DOWN_KEY, down_stream, exchange_of
 from broker.rabbitmq.wire import Wire
 from demo.servers.programs import free_port
+from demo.servers.users import ADMIN
 from shared.link.carrier import LinkDownError
 from tests.support.carriers import CHILD, PARENT, RABBIT_TIMING, keys_of, soon, wire_of
-from tests.support.rabbit import ADMIN, RabbitServer, login
+from tests.support.rabbit import RabbitServer, login
 from tests.support.tiers import DISTRICT, TOWN, VILLAGE, VILLAGE_2, Tiers, Ways
 
 

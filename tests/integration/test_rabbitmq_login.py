@@ -7,10 +7,11 @@ import pytest
 from broker.rabbitmq.carrier import RabbitMqCarrier
 from broker.rabbitmq.login import Login, client_tls, place_of
 from broker.rabbitmq.wire import open_wire
+from demo.servers.users import ADMIN, password_of
 from shared.link.carrier import LinkDownError
 from tests.support.carriers import CHILD, PARENT, RABBIT_TIMING, keys_of, soon
 from tests.support.certificates import Authority
-from tests.support.rabbit import ADMIN, RabbitServer, password_of
+from tests.support.rabbit import RabbitServer
 from tests.support.tiers import DISTRICT, TOWN, VILLAGE, Tiers, only
 
 

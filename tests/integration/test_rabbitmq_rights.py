@@ -20,9 +20,10 @@ from broker.rabbitmq.topology import (
     reply_queue,
     up_queue,
 )
+from demo.servers.users import password_of
 from shared.record.feed import Level
 from tests.support.carriers import soon
-from tests.support.rabbit import RabbitServer, password_of
+from tests.support.rabbit import RabbitServer
 
 VHOST = "rights"
 DISTRICT, TOWN, VILLAGE, BESIDE = "340604", "340604100", "340604100201", "340604101"

@@ -10,10 +10,11 @@ from structlog.testing import capture_logs
 from broker.rabbitmq import relay
 from broker.rabbitmq.parcel import Parcel
 from broker.rabbitmq.topology import down_stream
+from demo.servers.users import ADMIN
 from shared.link.frames import TO_ALL, Chunk, decode_frame
 from shared.record.feed import is_for_all_below
 from tests.support.carriers import CHILD, PARENT, rabbitmq_rig, soon, wire_of
-from tests.support.rabbit import ADMIN, RabbitServer
+from tests.support.rabbit import RabbitServer
 from tests.support.tiers import DISTRICT, TOWN, VILLAGE, VILLAGE_2, Tiers, only
 
 ALL = {code: only("amqp") for code in (TOWN, VILLAGE, VILLAGE_2)}

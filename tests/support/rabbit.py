@@ -1,18 +1,15 @@
-"""The private RabbitMQ of tests: it speaks TLS too, and passwords follow from codes."""
+"""The private RabbitMQ of tests: it speaks TLS too."""
 
 import asyncio
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from broker.rabbitmq.definitions import definitions, password_hash
 from broker.rabbitmq.login import Login
 from demo.servers import rabbitmq
 from demo.servers.programs import free_port
 from demo.servers.rabbitmq import VHOST
-from shared.record.feed import Level
+from demo.servers.users import password_of
 from tests.support.certificates import Authority
-
-ADMIN: Final = "admin"
 
 
 class RabbitServer(rabbitmq.RabbitServer):
@@ -56,25 +53,7 @@ async def revived(server: RabbitServer) -> None:
     await asyncio.to_thread(server.wait)
 
 
-def password_of(code: str) -> str:
-    """Return the password by which a division logs in at the brokers of tests."""
-    return f"{code}-is-here"
-
-
 def login(server: RabbitServer, code: str) -> Login:
     """Return how division ``code`` logs in at ``server``."""
     del server
     return Login(code, password_of(code))
-
-
-def definitions_for(divisions: dict[str, Level]) -> dict[str, Any]:
-    """Return the definitions that our command would write, and an administrator's beside them."""
-    hashes = {code: password_hash(password_of(code), b"salt") for code in (*divisions, ADMIN)}
-    made = definitions(divisions, hashes, VHOST)
-    everything = {"user": ADMIN, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"}
-    made["users"].append({
-        "name": ADMIN, "password_hash": hashes[ADMIN],
-        "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator",
-    })  # fmt: skip
-    made["permissions"].append(everything)
-    return made

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from broker.router import SchemeRouter
+from demo.servers.users import password_of
 from demo.trace import act, until
 from shared.app.compose import serving
 from shared.app.membership import init_district, join
@@ -15,7 +16,6 @@ from shared.node.home import Home
 from shared.node.node import Node
 from shared.node.settings import Settings, load_settings
 from shared.record.feed import Feed, is_holder
-from tests.support.rabbit import password_of
 
 DISTRICT, TOWN, VILLAGE, VILLAGE_2 = "340603", "340603100", "340603100201", "340603100202"
 CODES: Final = (DISTRICT, TOWN, VILLAGE, VILLAGE_2)

@@ -81,6 +81,14 @@ def test_init_files_hold_a_docstring_and_nothing_else() -> None:
     assert [fault for path, text in inits for fault in init_faults(path, text)] == []
 
 
+def test_nothing_stands_on_tests() -> None:
+    """What is installed or measured works without them."""
+    found = (
+        (path, line, name) for path, text in sources() for line, name in imported(ast.parse(text))
+    )
+    assert [(path, line) for path, line, name in found if name.split(".")[0] == "tests"] == []
+
+
 def test_each_part_of_shared_has_a_layer() -> None:
     """A folder or module that no layer names would be watched by nobody."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

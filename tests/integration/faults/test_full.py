@@ -10,11 +10,12 @@ from broker.rabbitmq.login import place_of
 from broker.rabbitmq.topology import up_queue
 from broker.rabbitmq.wire import open_wire
 from demo.servers.rabbitmq import VHOST
+from demo.servers.users import ADMIN
 from tests.integration.faults.exchange import WAYS, Exchange, exchanging, reached_over
 from tests.support.broker_line import BrokerLine, Method
 from tests.support.carriers import RABBIT_TIMING
 from tests.support.line import Way
-from tests.support.rabbit import ADMIN, RabbitServer, login
+from tests.support.rabbit import RabbitServer, login
 from tests.support.tiers import SETTLE_SECONDS_MAX, TOWN
 
 UP = up_queue(TOWN).name

@@ -12,6 +12,7 @@ from broker.introduction import Identity
 from broker.rabbitmq.carrier import RabbitMqCarrier
 from broker.rabbitmq.login import place_of
 from broker.rabbitmq.relay import RabbitMqRelay
+from demo.servers.users import definitions_for
 from shared.link.carrier import Connection, LinkDownError
 from shared.log.log import Log
 from shared.node.clock import SystemClock
@@ -21,7 +22,7 @@ from shared.trust.keys import PublicKey
 from tests.integration.faults.exchange import reached_over
 from tests.support.broker_line import BrokerLine, Method
 from tests.support.line import Way
-from tests.support.rabbit import RabbitServer, definitions_for, login
+from tests.support.rabbit import RabbitServer, login
 from tests.support.records import key_of
 from tests.support.tiers import SETTLE_SECONDS_MAX
 
