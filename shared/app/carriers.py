@@ -9,9 +9,7 @@ from functools import partial
 from typing import Final
 
 from broker.introduction import Identity
-from broker.rabbitmq.carrier import RabbitMqCarrier
 from broker.rabbitmq.login import SCHEMES, Login, client_tls, place_of, read_password
-from broker.rabbitmq.relay import RabbitMqRelay
 from broker.rabbitmq.timing import Timing
 from broker.router import SchemeRouter
 from broker.websocket import LinkRoute, WebSocketCarrier
@@ -45,6 +43,9 @@ async def dialling(settings: Settings, identity: Identity, links: Links) -> Asyn
     links.carriers.append(web.state)
     by_scheme: dict[str, Carrier] = dict.fromkeys(WEB_SCHEMES, web)
     if (login := login_of(settings, identity.code)) is not None:
+        # Here, because only who has a login shall load the library: a village has little memory.
+        from broker.rabbitmq.carrier import RabbitMqCarrier  # noqa: PLC0415
+
         rabbit = RabbitMqCarrier(identity, links.keys_of, login)
         links.carriers.append(rabbit.state)
         by_scheme |= dict.fromkeys(SCHEMES, rabbit)
@@ -68,6 +69,8 @@ async def answering(settings: Settings, identity: Identity, links: Links) -> Asy
     if login is None:
         raise InvalidError(f"broker_url is set, but no way to log in: {NO_LOGIN}.")
     login.check(place)
+    from broker.rabbitmq.relay import RabbitMqRelay  # noqa: PLC0415 - as above
+
     relay = RabbitMqRelay(
         identity, links.keys_of, partial(links.serve, by=_scheme(place.address)), place, login,
         addresses=_broker_addresses(settings), on_broadcast=links.broadcast,

@@ -19,7 +19,6 @@ from typing import Annotated, Any, Final
 import structlog
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from shared.app import compose, control
 from shared.errors import (
@@ -49,7 +48,7 @@ HomeOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 TextFile = Annotated[Path, typer.Argument(help="UTF-8 text or Markdown; - reads standard input.")]
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, emoji=False, soft_wrap=True)
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -95,6 +94,9 @@ def fail(error: BaseException) -> None:
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     """Show a bar on a terminal; yields what it is told: what is done, how far, of how much."""
+    # Here, because who serves shows none: a village has little memory.
+    from rich.progress import Progress  # noqa: PLC0415
+
     with Progress(
         console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
     ) as bar:

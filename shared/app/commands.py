@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import segno
 import structlog
 import typer
 
@@ -317,6 +316,9 @@ def add_invite(app: typer.Typer) -> None:
                 return
             out.print(result["token"], markup=False)
             if sys.stdout.isatty():
+                # Here, because only who prints a QR shall load it: a village has little memory.
+                import segno  # noqa: PLC0415
+
                 segno.make(result["token"], error="l").terminal(compact=True)
 
         run(work())

@@ -7,11 +7,13 @@ the same SQL: plain, sequential code over one connection, in a thread of the dat
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import Connection, Table, make_url
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import ClauseElement, Connection, Insert, Table, insert, make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import SyntaxExtension
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from shared.errors import StorageError
 
@@ -99,10 +101,28 @@ def _hear(future: "asyncio.Future[T]") -> None:
         future.exception()
 
 
-def insert_new(table: Table) -> postgresql.Insert:
+class _KnownStays(SyntaxExtension, ClauseElement):
+    """The end of an INSERT that leaves a row alone whose key is there already.
+
+    SQLAlchemy has it in its dialects of SQLite and PostgreSQL, each for itself; this one is read by
+    both, and loads neither: a village has little memory.
+    """
+
+    inherit_cache = True
+
+    def apply_to_insert(self, insert_stmt: Insert) -> None:
+        """Stand behind the values; SQLAlchemy asks for it."""
+        insert_stmt.apply_syntax_extension_point(self.append_replacing_same_type, "post_values")
+
+
+@compiles(_KnownStays)
+def _written(_clause: _KnownStays, _compiler: SQLCompiler, **_how: Any) -> str:
+    return "ON CONFLICT DO NOTHING"
+
+
+def insert_new(table: Table) -> Insert:
     """Return an INSERT that leaves a row alone whose key is there already."""
-    # SQLite took the clause over from PostgreSQL, and SQLAlchemy writes it for both.
-    return postgresql.insert(table).on_conflict_do_nothing()
+    return insert(table).ext(_KnownStays())
 
 
 def check_url(text: str) -> str:

@@ -9,7 +9,6 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-import segno
 from markupsafe import Markup
 
 PAGE: Final = "/follow"
@@ -39,6 +38,9 @@ def read_slip(text: str) -> tuple[str, str]:
 
 def qr(text: str) -> Markup:
     """Return ``text`` as a QR: one SVG path, drawn in the colour of the style sheet."""
+    # Here, because only who prints a QR shall load it: a village has little memory.
+    import segno  # noqa: PLC0415
+
     buffer = io.BytesIO()
     segno.make(text, error="m", micro=False).save(
         buffer, kind="svg", xmldecl=False, svgns=False, nl=False, svgclass="qr", lineclass=None,

@@ -1,9 +1,9 @@
 """What a program is told of cases. Times are Unix ms UTC, by the clock of whoever claims them."""
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from shared.app.api.problem import Problem
-from shared.app.api.responses import Written
+from shared.app.api.responses import Told, Written
 from shared.domain.cases.kinds import Channel, Concern, Outcome, Publish, Score, Topic
 from shared.domain.cases.rules import Stage
 from shared.web.i18n import later
@@ -16,7 +16,7 @@ class Receipted(Written):
     secret: str = Field(description=later("交给本人；这里不留底。"))
 
 
-class ReceiptedResult(BaseModel):
+class ReceiptedResult(Told):
     """What became of one feedback of a batch."""
 
     status: int
@@ -24,13 +24,13 @@ class ReceiptedResult(BaseModel):
     problem: Problem | None = None
 
 
-class ReceiptedResults(BaseModel):
+class ReceiptedResults(Told):
     """What became of each, in the order of the request."""
 
     results: list[ReceiptedResult]
 
 
-class AnswerTold(BaseModel):
+class AnswerTold(Told):
     """An answer that counts; the last one is current."""
 
     rid: str
@@ -47,7 +47,7 @@ class AnswerWhole(AnswerTold):
     publish: Publish
 
 
-class RatingTold(BaseModel):
+class RatingTold(Told):
     """What the person thinks of an answer."""
 
     rid: str
@@ -56,7 +56,7 @@ class RatingTold(BaseModel):
     rated_ms: int
 
 
-class Case(BaseModel):
+class Case(Told):
     """A case as it stands now."""
 
     rid: str
@@ -82,14 +82,14 @@ class CaseWhole(Case):
     ratings: list[RatingTold]
 
 
-class Cases(BaseModel):
+class Cases(Told):
     """A part of the list of cases."""
 
     items: list[Case]
     next: str | None
 
 
-class Followed(BaseModel):
+class Followed(Told):
     """Where a case is; words and answers only for who has the secret."""
 
     rid: str

@@ -44,7 +44,8 @@ Limit = Annotated[int, Field(ge=1, le=PAGE_MAX)]
 class Asked(BaseModel):
     """Base of all: nothing that is not known."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when first used, as all models of the API: a village has little memory.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Body(Asked):

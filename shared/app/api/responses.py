@@ -5,7 +5,7 @@ Times are Unix ms UTC, by the clock of whoever claims them.
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.app.api.problem import Problem
 from shared.domain.notices.kinds import Category, Stream
@@ -15,7 +15,13 @@ from shared.web.i18n import later
 Tier = Literal["district", "town", "village"]
 
 
-class Version(BaseModel):
+class Told(BaseModel):
+    """Base of all: built when a program first asks, because a village has little memory."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Version(Told):
     """What a notice said from some record on."""
 
     rid: str
@@ -25,7 +31,7 @@ class Version(BaseModel):
     reason: str | None
 
 
-class Notice(BaseModel):
+class Notice(Told):
     """A notice as it stands now."""
 
     rid: str
@@ -52,14 +58,14 @@ class NoticeWhole(Notice):
     versions: list[Version]
 
 
-class Notices(BaseModel):
+class Notices(Told):
     """A part of the list of notices."""
 
     items: list[Notice]
     next: str | None = Field(description=later("下一页的 before；没有下一页就是 null。"))
 
 
-class Written(BaseModel):
+class Written(Told):
     """A record that is signed and on the disk."""
 
     rid: str
@@ -68,7 +74,7 @@ class Written(BaseModel):
     seq: int = Field(description=later("在它那一列里排第几，从 0 起。"))
 
 
-class WrittenResult(BaseModel):
+class WrittenResult(Told):
     """What became of one notice of a batch: the record, or the problem."""
 
     status: int
@@ -76,13 +82,13 @@ class WrittenResult(BaseModel):
     problem: Problem | None = None
 
 
-class WrittenResults(BaseModel):
+class WrittenResults(Told):
     """What became of each, in the order of the request."""
 
     results: list[WrittenResult]
 
 
-class Holder(BaseModel):
+class Holder(Told):
     """A node that has signed that it holds a notice."""
 
     division: str
@@ -92,7 +98,7 @@ class Holder(BaseModel):
     shown_ms: int | None = Field(description=later("从什么时候起屏上看得见；没说过是 null。"))
 
 
-class Waiting(BaseModel):
+class Waiting(Told):
     """A node that shall have it and has not said so yet."""
 
     division: str
@@ -100,7 +106,7 @@ class Waiting(BaseModel):
     level: Tier
 
 
-class Delivery(BaseModel):
+class Delivery(Told):
     """Who holds a notice, by the holders' own signed word."""
 
     rid: str
@@ -108,7 +114,7 @@ class Delivery(BaseModel):
     waiting: list[Waiting]
 
 
-class Division(BaseModel):
+class Division(Told):
     """A node of the district."""
 
     code: str
@@ -119,13 +125,13 @@ class Division(BaseModel):
     certificate: str = Field(description=later("证明这一点的记录号。"))
 
 
-class Divisions(BaseModel):
+class Divisions(Told):
     """All that are certified, by code."""
 
     items: list[Division]
 
 
-class Head(BaseModel):
+class Head(Told):
     """How far a feed is held."""
 
     feed: str
@@ -134,7 +140,7 @@ class Head(BaseModel):
     stopped: bool
 
 
-class Link(BaseModel):
+class Link(Told):
     """How it stands with a neighbour."""
 
     peer: str
@@ -148,7 +154,7 @@ class Link(BaseModel):
     trouble: str
 
 
-class Carrier(BaseModel):
+class Carrier(Told):
     """How it stands with what carries links."""
 
     scheme: str
@@ -163,14 +169,14 @@ class Carrier(BaseModel):
     backlog: int = Field(description=later("还有多少条没送到。"))
 
 
-class SaidToAll(BaseModel):
+class SaidToAll(Told):
     """What was said once to all below, since the node started."""
 
     on: bool
     records: int
 
 
-class Listening(BaseModel):
+class Listening(Told):
     """Whom the node listens to while its parent is silent, and how much came so."""
 
     to: str
@@ -179,7 +185,7 @@ class Listening(BaseModel):
     trouble: str
 
 
-class Quarantined(BaseModel):
+class Quarantined(Told):
     """A frame that was refused."""
 
     at_ms: int
@@ -188,7 +194,7 @@ class Quarantined(BaseModel):
     bytes: int
 
 
-class Status(BaseModel):
+class Status(Told):
     """What the node holds, to whom it talks, what waits."""
 
     division: str

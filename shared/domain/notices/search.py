@@ -29,7 +29,6 @@ from sqlalchemy import (
     select,
     table,
 )
-from sqlalchemy.dialects.postgresql import TSQUERY
 
 from shared.domain.notices.words import Phrase, Query, index_terms
 from shared.domain.tables import VIEWS
@@ -92,6 +91,9 @@ def is_found(conn: Connection, subject: ColumnElement[bytes], query: Query) -> C
     if not query.phrases:
         return false()
     if conn.dialect.name == "postgresql":
+        # Here, because only who uses it shall load the dialect: a village has little memory.
+        from sqlalchemy.dialects.postgresql import TSQUERY  # noqa: PLC0415
+
         holds_terms = _TERMS.op("@@")(literal(_tsquery(query)).cast(TSQUERY))
         words = literal(" ") + NOTICE_WORDS.c.words + " "
         follow = (func.strpos(words, _written(one)) > 0 for one in query.phrases)

@@ -54,6 +54,13 @@ def test_commands_work_while_the_node_does_not_serve(home: Path, tmp_path: Path)
     assert rebuilt["records"] == verified["records"] >= 5
 
 
+def test_what_was_said_is_shown_as_it_was_said(home: Path, tmp_path: Path) -> None:
+    """No colons are made into pictures."""
+    at = ("--home", str(home))
+    told = json.loads(run("publish", *at, notice(tmp_path, "# 通知\n\n:cat:\n"), "--json").stdout)
+    assert ":cat:" in run("show", *at, told["rid"]).stdout
+
+
 def test_a_damaged_record_is_named(home: Path, tmp_path: Path) -> None:
     """`verify` says which record is wrong and exits with an error."""
     told = json.loads(run("publish", "--home", str(home), notice(tmp_path), "--json").stdout)
