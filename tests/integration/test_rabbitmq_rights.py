@@ -34,11 +34,11 @@ TOKEN = "0123456789abcdef" * 2
 
 
 @pytest.fixture(scope="module")
-def broker(rabbit: RabbitServer, tmp_path_factory: pytest.TempPathFactory) -> RabbitServer:
+def broker(broker_of_all: RabbitServer) -> RabbitServer:
     """A broker that took our definitions, queues included."""
     hashes = {code: password_hash(password_of(code), b"salt") for code in LEVELS}
-    rabbit.import_definitions(definitions(LEVELS, hashes, VHOST))
-    return rabbit
+    broker_of_all.import_definitions(definitions(LEVELS, hashes, VHOST))
+    return broker_of_all
 
 
 async def connect(broker: RabbitServer, code: str) -> AbstractConnection:
