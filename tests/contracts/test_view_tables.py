@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import Connection, String, select
 
 from shared.domain.catalogue import KINDS, PROJECTIONS
+from shared.domain.custody.gaps import Missing, missing
+from shared.domain.custody.view import CUSTODY_HELD
 from shared.domain.notices import view
 from shared.domain.notices.words import query_of
 from shared.domain.tables import VIEWS
@@ -69,6 +71,20 @@ async def test_views_of_this_version_stay(database: Database) -> None:
     await database.run(create_views)
     assert await database.run(shown) == before
     assert await views.catch_up() == 0
+
+
+async def test_what_is_missing_is_found_on_each_database(database: Database) -> None:
+    """Feed by feed along the index, the same as by looking at every row."""
+
+    def look(connection: Connection) -> tuple[list[Missing], dict[bytes, int]]:
+        most: dict[bytes, int] = {}
+        for feed, count in connection.execute(select(CUSTODY_HELD.c.feed, CUSTODY_HELD.c["count"])):
+            most[feed] = max(count, most.get(feed, 0))
+        return missing(connection, DISTRICT, {}), most
+
+    found, most = await database.run(look)
+    assert most
+    assert {one.feed.key: one.vouched for one in found} == {k: n for k, n in most.items() if n}
 
 
 @pytest.mark.parametrize("change", ["folds", "tables"])
