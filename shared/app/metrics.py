@@ -71,6 +71,8 @@ METRICS: Final = (
     Metric("sanji_records", "Records held.", _figure("records")),
     Metric("sanji_quarantine_frames", "Refused frames that are kept to be looked at.",
            lambda status: len(status["quarantine"])),
+    Metric("sanji_missing_records", "Records that others vouch for and that are not here.",
+           lambda status: sum(one["records"] for one in status["missing"])),
     Metric("sanji_records_accepted_total", "Records taken in from others.", _counter("accepted")),
     Metric("sanji_records_duplicate_total", "Records offered that were held already.",
            _counter("duplicates_offered")),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from shared.domain.custody.gaps import Missing, missing
 from shared.errors import UnavailableError
 from shared.link.carrier import CarrierState
 from shared.log.log import Log
@@ -33,6 +34,7 @@ async def report(node: Node) -> dict[str, Any]:
         "carriers": [_carrier(node, one, links) for one in node.links.carriers if one.address],
         "said_to_all": _said_to_all(node),
         "listening": _listening(node),
+        "missing": [_gap(node, one) for one in await _missing(node)],
         "custody": sum(s.count for f, s in log.feeds.items() if f.lane == "custody"),
         "counters": dict(log.counters.__dict__),
         "quarantine": [
@@ -40,6 +42,38 @@ async def report(node: Node) -> dict[str, Any]:
             for bad in refusals
         ],
     }  # fmt: skip
+
+
+async def _missing(node: Node) -> list[Missing]:
+    """Return what others vouch for and is not here; nothing where there are no views."""
+    if node.views is None:
+        return []
+    counts = {feed: state.count for feed, state in node.log.feeds.items()}
+    return await node.views.query(lambda conn: missing(conn, node.identity.division, counts))
+
+
+def _gap(node: Node, one: Missing) -> dict[str, Any]:
+    waits_for = _neighbour_towards(node, one.feed.author)
+    is_up = node.links.state(waits_for).connected_since_ms is not None
+    return {
+        "feed": str(one.feed),
+        "author": one.feed.author,
+        "held": one.held,
+        "records": one.records,
+        "by": one.by,
+        "since_ms": one.since_ms,
+        "waits_for": "" if is_up else waits_for,
+    }
+
+
+def _neighbour_towards(node: Node, author: str) -> str:
+    """Return the neighbour that brings what ``author`` says."""
+    below = (
+        code
+        for code in _neighbours(node.log, node)
+        if is_above(node.identity.division, code) and author.startswith(code)
+    )
+    return next(below, node.identity.parent or author)
 
 
 def _listening(node: Node) -> dict[str, Any] | None:

@@ -19,6 +19,9 @@ def show_status(status: dict[str, Any]) -> None:
     out.print(_links(status["links"]))
     if status["carriers"]:
         out.print(_carriers(status["carriers"]))
+    if gaps := status["missing"]:
+        records = sum(one["records"] for one in gaps)
+        out.print(f"missing, by others' signed word: {records} records of {len(gaps)} feeds")
     if (said := status["said_to_all"])["on"] or said["records"]:
         out.print(f"said once to all below: {said['records']} records")
 

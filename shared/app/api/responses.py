@@ -185,6 +185,18 @@ class Listening(Told):
     trouble: str
 
 
+class MissingTold(Told):
+    """Records of one feed that another node has signed that it holds, and that are not here."""
+
+    feed: str
+    author: str
+    held: int
+    records: int = Field(description=later("至少缺几条。"))
+    by: str = Field(description=later("谁签字说有。"))
+    since_ms: int
+    waits_for: str = Field(description=later("要等哪一级的线通；线是通的就是空。"))
+
+
 class Quarantined(Told):
     """A frame that was refused."""
 
@@ -210,6 +222,7 @@ class Status(Told):
     carriers: list[Carrier]
     said_to_all: SaidToAll
     listening: Listening | None
+    missing: list[MissingTold]
     custody: int
     counters: dict[str, int]
     quarantine: list[Quarantined]

@@ -1,4 +1,4 @@
-"""The rows of the page of links: neighbours, and what carries the links to them."""
+"""The rows of the page of links: neighbours, what carries the links to them, what is missing."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -57,3 +57,28 @@ def carrier_rows(
             "alarm": words.say(ALARMS[alarm]) if alarm in ALARMS else alarm,
         })  # fmt: skip
     return sorted(rows, key=lambda row: (row["up"], not row["alarm"]))
+
+
+def gap_rows(
+    site: Site, missing: Iterable[dict[str, Any]], words: Words
+) -> Sequence[dict[str, Any]]:
+    """Return what is missing of whom and why, as far as is known; the oldest first.
+
+    Args:
+        site: Of the node.
+        missing: As ``shared.app.status.report`` tells it.
+        words: The reader's.
+    """
+    now_ms = site.node.clock.wall_ms()
+    rows = []
+    for one in sorted(missing, key=lambda gap: gap["since_ms"]):
+        waits_for = one["waits_for"]
+        span = words.span(max(0, now_ms - one["since_ms"]))
+        rows.append({
+            "whose": site.label(one["author"]), "records": one["records"],
+            "by": site.label(one["by"]),
+            "why": words.say("等{place}的线通", place=site.label(waits_for)) if waits_for
+            else words.say("线通着，缺了{span}", span=span),
+            "is_late": not waits_for,
+        })  # fmt: skip
+    return rows

@@ -22,7 +22,7 @@ from shared.app.desk.labels import (
     PUBLISH,
     ROLES,
 )
-from shared.app.desk.links import carrier_rows, link_rows
+from shared.app.desk.links import carrier_rows, gap_rows, link_rows
 from shared.app.status import report
 from shared.domain.cases import view as cases
 from shared.domain.notices import view as notices
@@ -349,6 +349,7 @@ class Desk:
         return self._page(
             request, "desk_links.html", tab="links", links=link_rows(self._site, words),
             machine=status, carriers=carrier_rows(self._site, status["carriers"], words),
+            missing=gap_rows(self._site, status["missing"], words),
             quarantine=[
                 one | {"from": self._site.label(one["peer"]),
                        "date": words.moment(one["at_ms"], self._site.node.clock.wall_ms())}

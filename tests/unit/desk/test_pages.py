@@ -577,3 +577,29 @@ async def test_english_is_complete(town: Desk, village: Served) -> None:
         text = await town.get(path, 404 if path == NOWHERE else 200)
         text = re.sub(r'单位\d+|新村（东）|朔里|老桥|中文|<span class="crest".*?</span>', "", text)
         assert re.findall("[\u4e00-\u9fff]", text) == [], path
+
+
+async def test_what_is_missing_and_why(town: Desk) -> None:
+    """A beat of the district names more than is here: first its line is down, then it is up."""
+    feed, of = (
+        Feed(DISTRICT, EPOCH, "custody", DISTRICT + "*"),
+        Feed(DISTRICT, EPOCH, "urgent", DISTRICT + "*"),
+    )
+    since_ms = town.clock.wall_ms() - 5 * DAY_MS
+    head = Held(of.author, EPOCH.hex(), "urgent", of.audience, 3, "ab" * 32, since_ms, 0)
+    body = {"use": "beat", "held": [list(head)], "late": []}
+    await town.enter("handler")
+    assert "缺号" not in await town.get("/desk/links")
+    await town.accept(
+        signed(feed, 0, small_district().district_opened.rid, STATED, body, key_of(0))
+    )
+    (told,) = (await town.act("status"))["missing"]
+    assert told == {
+        "feed": str(of), "author": DISTRICT, "held": 0, "records": 3, "by": DISTRICT,
+        "since_ms": since_ms, "waits_for": DISTRICT,
+    }  # fmt: skip
+    page = (await town.get("/desk/links")).partition("缺号")[2].partition("</section>")[0]
+    assert f"<td>3</td><td>等单位{DISTRICT}的线通</td>" in page
+    town.node.links.state(DISTRICT).connected_since_ms = town.clock.wall_ms()
+    page = (await town.get("/desk/links")).partition("缺号")[2].partition("</section>")[0]
+    assert "线通着，缺了5 天" in page
