@@ -66,19 +66,19 @@ def gap_rows(
 
     Args:
         site: Of the node.
-        missing: As ``shared.app.status.report`` tells it.
+        missing: As ``shared.app.status.report`` tells it; one row for all feeds of an author.
         words: The reader's.
     """
     now_ms = site.node.clock.wall_ms()
-    rows = []
+    rows: dict[str, dict[str, Any]] = {}
     for one in sorted(missing, key=lambda gap: gap["since_ms"]):
         waits_for = one["waits_for"]
         span = words.span(max(0, now_ms - one["since_ms"]))
-        rows.append({
-            "whose": site.label(one["author"]), "records": one["records"],
-            "by": site.label(one["by"]),
+        row = rows.setdefault(one["author"], {
+            "whose": site.label(one["author"]), "records": 0, "by": site.label(one["by"]),
             "why": words.say("等{place}的线通", place=site.label(waits_for)) if waits_for
             else words.say("线通着，缺了{span}", span=span),
             "is_late": not waits_for,
         })  # fmt: skip
-    return rows
+        row["records"] += one["records"]
+    return list(rows.values())

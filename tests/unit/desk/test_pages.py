@@ -599,7 +599,8 @@ async def test_what_is_missing_and_why(town: Desk) -> None:
         "since_ms": since_ms, "waits_for": DISTRICT,
     }  # fmt: skip
     page = (await town.get("/desk/links")).partition("缺号")[2].partition("</section>")[0]
-    assert f"<td>3</td><td>等单位{DISTRICT}的线通</td>" in page
+    assert "少 3 条" in page
+    assert f'<p class="small">等单位{DISTRICT}的线通</p>' in page
     town.node.links.state(DISTRICT).connected_since_ms = town.clock.wall_ms()
     page = (await town.get("/desk/links")).partition("缺号")[2].partition("</section>")[0]
-    assert "线通着，缺了5 天" in page
+    assert '<p class="why late">线通着，缺了5 天</p>' in page
