@@ -52,6 +52,15 @@ class Database(Protocol):
                 further call raises it too.
         """
 
+    async def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which only reads, beside the transactions of ``run`` and held up by none.
+
+        All its queries see one state, that of the first, however long it takes.
+
+        Raises:
+            StorageError: the disk, the file or the server failed.
+        """
+
     async def close(self) -> None:
         """Release the database after the transactions under way; a second call does nothing."""
 

@@ -93,7 +93,7 @@ class Move:
 
     async def counts(self) -> dict[str, int]:
         """Return how many rows each table of the target has."""
-        return {table.name: await self.target.run(_counter(table)) for table in self.tables}
+        return {table.name: await self.target.run(counter(table)) for table in self.tables}
 
     async def copy(self, progress: Progress) -> None:
         """Copy the rows that the target lacks.
@@ -101,18 +101,18 @@ class Move:
         Raises:
             StorageError: a record is not what its header says; the message holds its id.
         """
-        counts = [await self.source.run(_counter(table)) for table in self.tables]
+        counts = [await self.source.run(counter(table)) for table in self.tables]
         done, total = 0, sum(counts)
         feeds = await self.source.run(_feeds)
         for table in self.tables:
             last = await self.target.run(lambda c, table=table: _last_key(c, table))  # type: ignore[misc]
-            done += await self.target.run(_counter(table))
-            while rows := await self.source.run(_pager(table, last)):
+            done += await self.target.run(counter(table))
+            while rows := await self.source.run(pager(table, last)):
                 if table in (record, aside):
                     _check(table, rows, feeds)
                 values = [row._asdict() for row in rows]
                 await self.target.run(lambda c, t=table, v=values: c.execute(insert(t), v))  # type: ignore[misc]
-                last, done = _key_of(table, rows[-1]), done + len(rows)
+                last, done = key_of(table, rows[-1]), done + len(rows)
                 progress("copy", done, total)
 
     async def compare(self, progress: Progress) -> None:
@@ -160,14 +160,14 @@ class Move:
         self, database: Database, progress: Progress | None, but: Table | None = None
     ) -> Digests:
         tables = [table for table in self.tables if table is not but]
-        total = sum([await database.run(_counter(table)) for table in tables])
+        total = sum([await database.run(counter(table)) for table in tables])
         digests, before = Digests(), 0
         for table in tables:
             whole, count, last = hashlib.sha256(), 0, None
-            while rows := await database.run(_pager(table, last)):
+            while rows := await database.run(pager(table, last)):
                 for row in rows:
                     whole.update(encode_flat([_comparable(value) for value in row]))
-                count, last = count + len(rows), _key_of(table, rows[-1])
+                count, last = count + len(rows), key_of(table, rows[-1])
                 if progress is not None:
                     progress("compare", before + count, total)
             digests[table.name] = (count, whole.hexdigest())
@@ -182,12 +182,13 @@ def _begun(connection: Connection) -> str:
     return connection.scalar(select(_MOVE.c.source)) or ""
 
 
-def _counter(table: Table) -> Callable[[Connection], int]:
+def counter(table: Table) -> Callable[[Connection], int]:
+    """Return what counts the rows of ``table``."""
     query = select(func.count()).select_from(table)
     return lambda connection: connection.scalar(query) or 0
 
 
-def _pager(table: Table, last: Sequence[Any] | None) -> Callable[[Connection], Sequence[Row[Any]]]:
+def pager(table: Table, last: Sequence[Any] | None) -> Callable[[Connection], Sequence[Row[Any]]]:
     """Return what reads the next rows behind the key ``last``."""
     query: Select[Any] = select(table).order_by(*table.primary_key).limit(BATCH_ROWS)
     if last is not None:
@@ -203,7 +204,8 @@ def _last_key(connection: Connection, table: Table) -> Sequence[Any] | None:
     return connection.execute(query).one_or_none()
 
 
-def _key_of(table: Table, row: Row[Any]) -> Sequence[Any]:
+def key_of(table: Table, row: Row[Any]) -> Sequence[Any]:
+    """Return the primary key of ``row``."""
     named = row._asdict()
     return [named[column.name] for column in table.primary_key]
 

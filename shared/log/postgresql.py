@@ -134,6 +134,10 @@ class PostgresqlDatabase:
         """Run ``work`` in one transaction; see ``Database``."""
         return await self._worker.call(lambda: self._session.transact(work, after))
 
+    async def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in a reading transaction on a connection of its own; see ``Database``."""
+        return await asyncio.to_thread(lambda: asyncio.run(self._session.read(work)))
+
     async def close(self) -> None:
         """Let the lock go after the transactions under way; a second call does nothing."""
         self._session.is_closing = True
@@ -251,6 +255,18 @@ class Session:
             }
             connection.execute(insert(_ABOUT), row)
         create_tables(connection, self._metadata)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work``, which only reads, on a connection without the lock; in any loop."""
+        try:
+            async with self._engine.connect() as line:
+                await line.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                async with line.begin():
+                    return await line.run_sync(work)
+        except (DBAPIError, OSError) as error:
+            raise translated(error) from None
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
         failure: Exception | None = None

@@ -6,11 +6,12 @@ breaks virtual time: the simulation turns a clock of its own, and nothing may ha
 ``threaded=False`` runs the same SQL without any thread.
 """
 
+import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -67,8 +68,9 @@ class SqliteDatabase:
     WAL and ``synchronous=FULL``: what ``run`` returned is on the disk (protocol 1.3).
     """
 
-    def __init__(self, engine: Engine, worker: Worker) -> None:
+    def __init__(self, path: Path, engine: Engine, worker: Worker) -> None:
         """Take what ``open`` has made ready."""
+        self._path = path
         self._engine = engine
         self._worker = worker
 
@@ -108,7 +110,7 @@ class SqliteDatabase:
         except (DBAPIError, sqlite3.Error, OSError) as error:
             raise _translated(error) from _cause(error)
         worker = ThreadPoolExecutor(1, f"database-{path.name}") if threaded else None
-        return cls(engine, Worker(worker))
+        return cls(path, engine, Worker(worker))
 
     async def run(
         self, work: Callable[[Connection], T], after: Callable[[T], None] | None = None
@@ -116,19 +118,42 @@ class SqliteDatabase:
         """Run ``work`` in one transaction; see ``Database``."""
         return await self._worker.call(lambda: self._transact(work, after))
 
+    async def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in a reading transaction beside; see ``Database``."""
+        return await asyncio.to_thread(self._read, work)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        with translating(), reading(self._path) as connection:
+            return work(connection)
+
     async def close(self) -> None:
         """Release the file after the transactions under way; a second call does nothing."""
         await self._worker.close(self._engine.dispose)
 
     def _transact(self, work: Callable[[Connection], T], after: Callable[[T], None] | None) -> T:
-        try:
-            with self._engine.begin() as connection:
-                result = work(connection)
-        except (DBAPIError, sqlite3.Error) as error:
-            raise _translated(error) from _cause(error)
+        with translating(), self._engine.begin() as connection:
+            result = work(connection)
         if after is not None:
             after(result)
         return result
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Connection]:
+    """Open the file beside whoever writes it, for one transaction that only reads."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(path, timeout=BUSY_SECONDS_MAX, isolation_level=None),
+        poolclass=StaticPool,
+        hide_parameters=True,
+    )
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def _create_file(path: Path) -> None:
@@ -185,6 +210,15 @@ def _create_tables(engine: Engine, metadata: tuple[MetaData, ...], new_layout: i
     except BaseException:
         engine.dispose()
         raise
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """Let a failure of the file be the StorageError that it means."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        raise _translated(error) from _cause(error)
 
 
 def _cause(error: Exception) -> BaseException:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Column, Connection, Integer, MetaData, String, Table, func, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from shared.errors import StorageError
 from shared.log.database import Database, insert_new
@@ -174,3 +174,30 @@ async def test_close_waits_for_what_was_asked_before(threaded: Database) -> None
     assert after == ["a"]
     with pytest.raises(StorageError, match="closed"):
         await said(threaded)
+
+
+async def test_a_snapshot_sees_one_state_and_holds_up_nobody(threaded: Database) -> None:
+    """What is written while it reads does not show in it, and is written meanwhile."""
+    await threaded.run(lambda c: c.execute(insert(words), {"word": "before"}))
+    loop, writing = asyncio.get_running_loop(), asyncio.Event()
+    written = threading.Event()
+
+    def read(connection: Connection) -> tuple[list[str], list[str]]:
+        first = list(connection.scalars(select(words.c.word)))
+        loop.call_soon_threadsafe(writing.set)
+        assert written.wait(20)
+        return first, list(connection.scalars(select(words.c.word)))
+
+    reader = asyncio.create_task(threaded.snapshot(read))
+    await writing.wait()
+    await threaded.run(lambda c: c.execute(insert(words), {"word": "meanwhile"}))
+    written.set()
+    assert await reader == (["before"], ["before"])
+    assert len(await threaded.snapshot(lambda c: c.execute(select(words)).all())) == 2
+
+
+async def test_a_snapshot_writes_nothing(threaded: Database) -> None:
+    """Whoever reads beside cannot write past the lock."""
+    with pytest.raises((StorageError, DBAPIError)):
+        await threaded.snapshot(lambda c: c.execute(insert(words), {"word": "past"}))
+    assert await threaded.run(lambda c: c.scalar(select(func.count()).select_from(words))) == 0
