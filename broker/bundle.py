@@ -136,9 +136,9 @@ def write_bundle(
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
-        raise _unwritten(path, error) from error
+        raise unwritten(path, error) from error
     finally:
         with contextlib.suppress(OSError):  # the stick may be gone; else nothing is left behind
             unfinished.unlink(missing_ok=True)
@@ -236,7 +236,7 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
         raise UnavailableError(f"{path.name} cannot be read: {_why(error)}") from error
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the new name last: until then a power cut may take it back."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -249,7 +249,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _unwritten(path: Path, error: OSError) -> SanjiError:
+def unwritten(path: Path, error: OSError) -> SanjiError:
+    """Return the error that says why a file was not written, and what to do."""
     if error.errno in _FULL:
         return UnavailableError(
             f"{path.name} was not written: there is no room in {path.parent}.",

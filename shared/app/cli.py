@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 
 from shared.app import compose, control
+from shared.app.backup import backup_acts
 from shared.errors import (
     InvalidError,
     NotFoundError,
@@ -122,7 +123,7 @@ async def perform(home: Home, act: str, **given: Any) -> Any:
             with suppress(control.NotServingError):
                 return await control.ask(home.control_file, act, given, progress)
         async with compose.open_node(home) as node:
-            return await control.perform(node, act, given, progress)
+            return await control.perform(node, act, given, progress, backup_acts(home))
 
 
 def show_result(result: dict[str, Any], *, as_json: bool = False) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from shared.app import compose
 from shared.app.api.tokens import set_token
+from shared.app.backup_commands import add_backup
 from shared.app.cli import (
     HomeOption,
     JsonOption,
@@ -52,6 +53,7 @@ def common(level: Level, surface: Callable[[], Surface] | None = None) -> typer.
     _add_looking(app)
     _add_keeping(app)
     add_moving(app)
+    add_backup(app, level)
     _add_people(app)
     return app
 

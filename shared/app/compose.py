@@ -15,9 +15,10 @@ from aiohttp import web
 from broker.introduction import Identity as LinkIdentity
 from broker.websocket import LinkRoute
 from shared.app import carriers
-from shared.app.api.remembered import ANSWERS
 from shared.app.api.service import Api
+from shared.app.backup import backup_acts
 from shared.app.control import ControlServer
+from shared.app.kept import KEPT
 from shared.app.people import staff_acts
 from shared.domain.catalogue import KINDS, PROJECTIONS
 from shared.errors import InvalidError, RefusedError, StorageError, UnavailableError
@@ -27,7 +28,6 @@ from shared.log.log import Log
 from shared.log.schema import LAYOUT
 from shared.log.sql import SqlStore
 from shared.log.sqlite import SqliteDatabase
-from shared.log.tables import LOG_TABLES
 from shared.node.accounts import Accounts
 from shared.node.clock import SystemClock
 from shared.node.home import Home, machine_id
@@ -42,9 +42,6 @@ logger = structlog.get_logger(__name__)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 STOP_SECONDS_MAX = 5.0
-
-KEPT = (LOG_TABLES, ANSWERS)
-"""The tables of which nothing may be lost; views are made of them."""
 
 Wrap = Callable[[Carrier], Carrier]
 """Puts a fault wrapper around the carrier; the demo and the story use it (protocol 5.10)."""
@@ -195,7 +192,8 @@ async def serving(
         app = make_app(node, link=route.handle, surface=surface, accounts=Accounts(home), api=api)
         address = await _listen(stack, app, route, settings)
         await _tell_metrics(stack, node, settings.metrics_listen)
-        control = ControlServer(node, home.control_file, staff_acts(app[STAFF]) | api.acts())
+        more = staff_acts(app[STAFF]) | api.acts() | backup_acts(home)
+        control = ControlServer(node, home.control_file, more)
         await control.start()
         stack.push_async_callback(control.close)
         carrier = await stack.enter_async_context(carriers.dialling(settings, identity, node.links))

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.app import evidence
-from shared.app.compose import KEPT, open_database, open_place
+from shared.app.compose import open_database, open_place
+from shared.app.kept import KEPT
 from shared.errors import InvalidError, NotFoundError, RefusedError, StorageError, UnavailableError
 from shared.log.database import Database, check_url
 from shared.log.log import Log

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -36,6 +37,9 @@ from shared.record.feed import Level
 from shared.trust.keys import SigningKey, sealing_public
 
 PASSPHRASE_VARIABLE: Final = "SANJI_KEY_PASSPHRASE_FILE"  # noqa: S105 - a name, no secret
+IDENTITY_FILE: Final = "identity.json"
+SIGNING_FILE: Final = "signing.key"
+SEALING_FILE: Final = "sealing.key"
 _MACHINE_ID: Final = Path("/etc/machine-id")
 
 
@@ -62,6 +66,27 @@ class Identity:
         """The code of the node above, None for the district."""
         return self.ancestors[0][0] if self.ancestors else None
 
+    def encode(self) -> bytes:
+        """Return the bytes of ``identity.json``."""
+        value = asdict(self) | {"level": self.level.word, "anchor": self.anchor.hex()}
+        return json.dumps(value, ensure_ascii=False, indent=1).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Identity":
+        """Return the identity in ``data``.
+
+        Raises:
+            ValueError, KeyError, TypeError: there is none.
+        """
+        value = json.loads(data)
+        return cls(
+            value["division"],
+            value["label"],
+            Level.of(value["level"]),
+            bytes.fromhex(value["anchor"]),
+            tuple((code, address) for code, address in value["ancestors"]),
+        )
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -78,6 +103,24 @@ class Keys:
     def __repr__(self) -> str:
         """Keep the secrets out of logs and tracebacks."""
         return "Keys(…)"
+
+    def to_pem(self, passphrase: bytes | None) -> tuple[bytes, bytes]:
+        """Return signing and sealing key as PEM (PKCS 8), under ``passphrase`` if there is one."""
+        signing = Ed25519PrivateKey.from_private_bytes(self.signing.seed)
+        sealing = X25519PrivateKey.from_private_bytes(self.sealing_seed)
+        return _pem(signing, passphrase), _pem(sealing, passphrase)
+
+    @classmethod
+    def from_pem(cls, signing: bytes, sealing: bytes, passphrase: bytes | None) -> "Keys":
+        """Return the keys of two PEM texts.
+
+        Raises:
+            ValueError, TypeError: the passphrase is missing or wrong, or they are no such keys.
+        """
+        first, second = (load_pem_private_key(pem, passphrase) for pem in (signing, sealing))
+        if not isinstance(first, Ed25519PrivateKey) or not isinstance(second, X25519PrivateKey):
+            raise TypeError("they are of another kind")
+        return cls(SigningKey(first.private_bytes_raw()), second.private_bytes_raw())
 
     @property
     def sealing_public(self) -> bytes:
@@ -124,7 +167,7 @@ class Home:
 
     def exists(self) -> bool:
         """Tell whether a node lives here."""
-        return (self.path / "identity.json").exists()
+        return (self.path / IDENTITY_FILE).exists()
 
     def prepare(self) -> None:
         """Make the folder, for its owner only.
@@ -145,24 +188,16 @@ class Home:
             NotFoundError: nobody.
         """
         try:
-            value = json.loads((self.path / "identity.json").read_text("utf-8"))
+            return Identity.decode((self.path / IDENTITY_FILE).read_bytes())
         except FileNotFoundError:
             raise NotFoundError(
                 f"no node lives in {self.path}.",
                 advice="Make one with `district init` or `join`, or give --home.",
             ) from None
-        return Identity(
-            value["division"],
-            value["label"],
-            Level.of(value["level"]),
-            bytes.fromhex(value["anchor"]),
-            tuple((code, address) for code, address in value["ancestors"]),
-        )
 
     def save_identity(self, identity: Identity) -> None:
         """Write who lives here; from then on the home exists."""
-        value = asdict(identity) | {"level": identity.level.word, "anchor": identity.anchor.hex()}
-        self.write("identity.json", json.dumps(value, ensure_ascii=False, indent=1).encode())
+        self.write(IDENTITY_FILE, identity.encode())
 
     def keys(self) -> Keys:
         """Return the private keys, made at the first call.
@@ -170,19 +205,28 @@ class Home:
         Raises:
             UnavailableError: they are under a passphrase that is missing or wrong.
         """
-        signing = self._key("signing.key", Ed25519PrivateKey)
-        sealing = self._key("sealing.key", X25519PrivateKey)
+        signing = self._key(SIGNING_FILE, Ed25519PrivateKey)
+        sealing = self._key(SEALING_FILE, X25519PrivateKey)
         return Keys(SigningKey(signing.private_bytes_raw()), sealing.private_bytes_raw())
+
+    def put_keys(self, keys: Keys) -> None:
+        """Let this home have the keys of the box that it replaces.
+
+        Raises:
+            RefusedError: it has keys already.
+        """
+        if (self.path / SIGNING_FILE).exists() or (self.path / SEALING_FILE).exists():
+            raise RefusedError(
+                f"there are keys in {self.path} already.", advice="Give another --home."
+            )
+        for name, pem in zip((SIGNING_FILE, SEALING_FILE), keys.to_pem(_passphrase()), strict=True):
+            self.write(name, pem)
 
     def _key(self, name: str, kind: type[Any]) -> Any:
         file = self.path / name
         passphrase = _passphrase()
         if not file.exists():
-            cover: KeySerializationEncryption = NoEncryption()
-            if passphrase:
-                cover = BestAvailableEncryption(passphrase)
-            pem = kind.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, cover)
-            self.write(name, pem)
+            self.write(name, _pem(kind.generate(), passphrase))
         try:
             return load_pem_private_key(file.read_bytes(), passphrase)
         except (ValueError, TypeError) as error:
@@ -253,6 +297,13 @@ def machine_id() -> str:
     except OSError:
         raw = b""
     return hashlib.sha256(b"sanji/machine/v1" + raw).hexdigest()[:16]
+
+
+def _pem(key: PrivateKeyTypes, passphrase: bytes | None) -> bytes:
+    cover: KeySerializationEncryption = NoEncryption()
+    if passphrase:
+        cover = BestAvailableEncryption(passphrase)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, cover)
 
 
 def _passphrase() -> bytes | None:

@@ -117,6 +117,10 @@ class Views:
         """Run a query of a subject's ``view.py``."""
         return await self._database.run(work)
 
+    async def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Read the whole database as it is now, log and views; see ``Database``."""
+        return await self._database.snapshot(work)
+
     async def run(self, clock: Clock) -> None:
         """Fold whenever the log changed, until cancelled; a disk that is full is waited for."""
         unsubscribe = self._log.subscribe(lambda _feeds: self._woken.set())

@@ -91,7 +91,7 @@ def test_a_node_starts_without_alembic(tmp_path: Path) -> None:
     """It costs time and memory that a village does not have."""
     code = (
         "import sys; from pathlib import Path; from shared.log.sqlite import SqliteDatabase; "
-        "from shared.app.compose import KEPT; SqliteDatabase.open(Path(sys.argv[1]), *KEPT); "
+        "from shared.app.kept import KEPT; SqliteDatabase.open(Path(sys.argv[1]), *KEPT); "
         "print('alembic' in sys.modules)"
     )
     done = subprocess.run(
