@@ -11,7 +11,7 @@ import typer
 
 from shared.app import compose
 from shared.app.api.tokens import set_token
-from shared.app.backup_commands import add_backup
+from shared.app.backup_commands import PassphraseOption, add_backup, keys_in
 from shared.app.cli import (
     HomeOption,
     JsonOption,
@@ -359,6 +359,10 @@ def add_join(app: typer.Typer, level: Level) -> None:
     def join(
         home: HomeOption,
         token: Annotated[str, typer.Argument(help="The invitation; none resumes.")] = "",
+        keys: Annotated[
+            Path | None, typer.Option(help="Keys of the lost box that this one replaces.")
+        ] = None,
+        passphrase_file: PassphraseOption = None,
     ) -> None:
         """Join the district by invitation; waits while the parent is down."""
 
@@ -366,7 +370,8 @@ def add_join(app: typer.Typer, level: Level) -> None:
             def tell(line: str) -> None:
                 sys.stderr.write(line + "\n")
 
-            identity = await join_district(Home(home), token, level=level, tell=tell)
+            kept = keys_in(keys, passphrase_file, level) if keys is not None else None
+            identity = await join_district(Home(home), token, level=level, kept=kept, tell=tell)
             out.print(f"{identity.division} {identity.label} has joined. Next: `serve`.")
             out.print(handed_out(Home(home)))
 

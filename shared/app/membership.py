@@ -69,6 +69,7 @@ async def join(
     token: str,
     *,
     level: Level | None = None,
+    kept: tuple[Identity, Keys] | None = None,
     wait: bool = True,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Identity:
@@ -78,11 +79,13 @@ async def join(
         home: Where the new node shall live.
         token: The invitation as text; empty to resume one that was begun here.
         level: Refuse an invitation for another level.
+        kept: Identity and keys of the lost box that this one replaces; None for a new node.
         wait: False to fail at once when the parent does not answer.
         tell: Called with a line whenever there is something to say.
 
     Raises:
-        RefusedError: a node lives there already, or the parent refuses.
+        RefusedError: a node lives there already, the keys are another division's, or the parent
+            refuses.
         UnavailableError: the parent does not answer and ``wait`` is False.
     """
     home.prepare()
@@ -93,6 +96,8 @@ async def join(
             raise RefusedError(
                 f"this invitation is for a {invitation.level.word}, not a {level.word}."
             )
+        if kept is not None:
+            _replace(home, invitation, *kept)
         keys = home.keys()
         request = make_request(
             invitation, keys.signing, keys.sealing_public, os.urandom(NONCE_BYTES)
@@ -107,6 +112,17 @@ async def join(
         home.save_identity(identity)
         home.pending_file.unlink(missing_ok=True)
     return identity
+
+
+def _replace(home: Home, invitation: Invitation, identity: Identity, keys: Keys) -> None:
+    """Let ``home`` have the keys of the box that it replaces."""
+    if (identity.division, identity.anchor) != (invitation.division, invitation.anchor):
+        raise RefusedError(
+            f"the keys are those of {identity.division} {identity.label}, and the invitation is "
+            f"for {invitation.division} {invitation.label}.",
+            advice="Give keys and invitation of one division and district.",
+        )
+    home.put_keys(keys)
 
 
 def _remembered(home: Home, token: str) -> str:

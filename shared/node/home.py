@@ -213,11 +213,14 @@ class Home:
         """Let this home have the keys of the box that it replaces.
 
         Raises:
-            RefusedError: it has keys already.
+            RefusedError: it has others already.
         """
-        if (self.path / SIGNING_FILE).exists() or (self.path / SEALING_FILE).exists():
+        there = any((self.path / name).exists() for name in (SIGNING_FILE, SEALING_FILE))
+        if there and self.keys() == keys:
+            return
+        if there:
             raise RefusedError(
-                f"there are keys in {self.path} already.", advice="Give another --home."
+                f"there are other keys in {self.path} already.", advice="Give another --home."
             )
         for name, pem in zip((SIGNING_FILE, SEALING_FILE), keys.to_pem(_passphrase()), strict=True):
             self.write(name, pem)

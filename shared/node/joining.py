@@ -12,7 +12,7 @@ from typing import Any, Final
 from shared.errors import FaultError, InvalidError, NotFoundError, RefusedError
 from shared.link.frames import Chunk, decode_frame, encode_chunk
 from shared.log.accept import Accepted, Duplicate
-from shared.log.log import Log
+from shared.log.log import EPOCH_NOTE, Log
 from shared.log.store import Batch
 from shared.node.author import Author, Draft, Entropy
 from shared.node.clock import Clock
@@ -37,7 +37,8 @@ class Offer:
         level: The level's word.
         secret: Hex of the one-time secret.
         expires_ms: Unix ms UTC.
-        taken_by: Hex of the signing key that joined with it; empty while it is open.
+        taken_by: Hex of the one signing key that it is good for: the one that joined with it, or
+            that was certified before; empty while it is open.
     """
 
     label: str
@@ -70,13 +71,16 @@ class Registrar:
     ) -> Invitation:
         """Return a new invitation for division ``code``; an earlier one for it ends.
 
+        A certified division is invited for a box that replaces a lost one: with its keys only.
+
         Args:
             code: Below this node, one level.
             label: Short name shown to people, unique in the district as far as known here.
             addresses: (code, link address) of this node and its ancestors, this one first.
 
         Raises:
-            RefusedError: not below this node, already certified, or the label is taken.
+            RefusedError: not below this node, certified under another label or for another level,
+                or the label is taken.
         """
         me = self._author.certificate
         check_code(code)
@@ -84,27 +88,32 @@ class Registrar:
             raise RefusedError(f"{code} is not below {me.division}.")
         if me.level == Level.VILLAGE:
             raise RefusedError("a village has nobody below it.")
-        if self._log.roster.certificate_of(code) is not None:
-            raise RefusedError(
-                f"{code} is certified already.",
-                advice="A box that replaces another needs the old one's backup.",
-            )
-        for other in self._log.roster.divisions().values():
-            if other.label == label:
-                raise RefusedError(
-                    f"{other.division} is called {label} already.",
-                    advice="Give a label that is unique in the district.",
-                )
         level = Level(me.level + 1)
+        held = self._log.roster.certificate_of(code)
+        if held is not None and (held.label, held.level) != (label, level):
+            raise RefusedError(
+                f"{code} is certified already, as the {held.level.word} {held.label}.",
+                advice="A box that replaces another is invited under the same label.",
+            )
+        self._check_label(code, label)
         offer = Offer(
             label, level.word, self._entropy(SECRET_BYTES).hex(),
             self._clock.wall_ms() + INVITATION_DAYS * _DAY_MS,
+            held.signing_key.hex() if held is not None else "",
         )  # fmt: skip
         await self._remember(code, offer)
         return Invitation(
             self._log.roster.anchor, me.division, self._key.public.raw, addresses, code, label,
             level, bytes.fromhex(offer.secret), offer.expires_ms,
         )  # fmt: skip
+
+    def _check_label(self, code: str, label: str) -> None:
+        for other in self._log.roster.divisions().values():
+            if other.label == label and other.division != code:
+                raise RefusedError(
+                    f"{other.division} is called {label} already.",
+                    advice="Give a label that is unique in the district.",
+                )
 
     async def redeem(self, request: JoinRequest) -> list[bytes]:
         """Certify the node that asks; the same request is answered again in the same way.
@@ -114,7 +123,7 @@ class Registrar:
 
         Raises:
             NotFoundError: no such invitation.
-            RefusedError: expired, used by another box, or not proven.
+            RefusedError: expired, for a box with other keys, or not proven.
         """
         async with self._redeeming:  # an invitation is good for one box, also of two at once
             await self._certify(request)
@@ -141,7 +150,10 @@ class Registrar:
         if not request.is_proven():
             raise RefusedError("the request is not signed by the key it names.")
         if offer.taken_by not in ("", request.signing_key.hex()):
-            raise RefusedError("this invitation was used by another box.")
+            raise RefusedError(
+                "this invitation is for a box with other keys.",
+                advice="A box that replaces another joins with its keys: `join --keys`.",
+            )
         if not offer.taken_by and self._clock.wall_ms() > offer.expires_ms:
             raise RefusedError("this invitation has expired.", advice="Ask for a new one.")
 
@@ -203,3 +215,18 @@ async def take_trust(log: Log, frames: list[bytes], invitation: Invitation, at_m
     mine = log.roster.certificate_of(invitation.division)
     if mine is None:
         raise InvalidError("the parent did not certify this node")
+    await _follow_on(log, at_ms)
+
+
+async def _follow_on(log: Log, at_ms: int) -> None:
+    """Let a box that replaces another know which epoch its own follows (4.3).
+
+    It is the last one as far as the parent knows. Like after a restore there is no marker, so the
+    node doubts that epoch and opens a new one; without this its first one would follow none, and
+    its receipts would be numbered like those of the lost box.
+    """
+    known = log.roster.incarnations_of(log.me)
+    last = set(known) - {one.follows for one in known.values()}
+    if last:
+        async with log.lock:
+            await log.store.commit(Batch(at_ms, notes={EPOCH_NOTE: max(last)}))

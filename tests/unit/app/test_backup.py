@@ -79,7 +79,7 @@ def left(folder: Path) -> set[str]:
 
 
 def test_a_node_comes_back_with_all_that_was_kept(box: Kept, tmp_path: Path) -> None:
-    """Records, keys, accounts and tokens are there; it opens a new epoch, and `verify` is content.
+    """Records, keys, accounts and tokens; what it says is of a new epoch; `verify` is content.
 
     The marker is not: it would say that this box wrote the last records.
     """
@@ -93,6 +93,8 @@ def test_a_node_comes_back_with_all_that_was_kept(box: Kept, tmp_path: Path) -> 
     for name in ("accounts.json", "tokens.json"):
         assert (new.path / name).read_bytes() == (box.home.path / name).read_bytes()
     assert {one.stat().st_mode & 0o77 for one in new.path.iterdir()} == {0}
+    said = run("publish", "--home", str(new.path), str(box.home.path.parent / "notice.md"))
+    assert said.exit_code == 0, said.output
     assert json.loads(run("verify", "--home", str(new.path), "--json").stdout)["problems"] == []
     after = json.loads(run("status", "--home", str(new.path), "--json").stdout)
     heads = {one["feed"]: one for one in after["heads"]}
@@ -146,8 +148,8 @@ def test_no_byte_can_be_altered_and_none_be_missing(box: Kept, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("damage", "code", "says"),
     [
-        (lambda data: b"", 2, "too short"),
-        (lambda data: b"\0" * 4096, 2, "its end is missing"),
+        (lambda _data: b"", 2, "too short"),
+        (lambda _data: b"\0" * 4096, 2, "its end is missing"),
         (lambda data: data[:-1], 2, "its end is missing"),
         (lambda data: data[:5000] + b"X" + data[5001:], 2, "was altered"),
         (lambda data: data[1:], 2, "was altered"),

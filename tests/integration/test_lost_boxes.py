@@ -1,0 +1,180 @@
+"""A box is lost with its disk, and another one goes on in its place, at each of the three tiers."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.supervisor import free_ports
+from shared.app.membership import join
+from shared.app.restore import restore
+from shared.errors import RefusedError
+from shared.node.home import Home, Identity, Keys
+from shared.record.feed import Feed
+from tests.support.tiers import DISTRICT, LABELS, PARENTS, TOWN, VILLAGE, Tiers, only
+
+FURTHER = 20
+"""Records that the box says after its backup."""
+
+WAYS = {TOWN: only("ws"), VILLAGE: only("ws")}
+
+
+class Boxes(Tiers):
+    """Three tiers over WebSocket; each keeps its port when it is replaced."""
+
+    def __init__(self, root: Path) -> None:
+        """Name their homes and ports."""
+        super().__init__(root, "")
+        self.ports = dict(zip((DISTRICT, TOWN, VILLAGE), free_ports(3, 24300), strict=True))
+
+    def given(self, code: str) -> dict[str, Any]:
+        """Return the settings of one."""
+        return {"listen_port": self.ports[code]}
+
+    async def say(self, code: str, count: int) -> set[str]:
+        """Publish ``count`` notices; returns their rids."""
+        told = [
+            await self.act(code, "publish", title=f"第{n}号", text="正文") for n in range(count)
+        ]
+        return {one["rid"] for one in told}
+
+    async def lose(self, code: str) -> None:
+        """Stop a box and take its disk away."""
+        await self.stop(code)
+        shutil.rmtree(self.homes[code].path)
+
+    async def again(self, code: str) -> None:
+        """Serve what stands in the place of a lost box."""
+        await self.serve(code, WAYS.get(code), **self.given(code))
+
+    def own(self, at: str, author: str) -> dict[Feed, tuple[int, bytes]]:
+        """Return the heads of the feeds of ``author`` that ``at`` holds, custody aside."""
+        feeds = self.nodes[at].log.feeds.items()
+        return {
+            feed: (state.count, state.rid)
+            for feed, state in feeds
+            if feed.author == author and feed.lane != "custody" and state.count
+        }
+
+    async def checked(self) -> None:
+        """Check that all hold the same, nothing forked and nothing is damaged."""
+        await self.settled()
+        for code, node in self.nodes.items():
+            assert (await self.act(code, "verify"))["problems"] == []
+            assert not node.log.forks
+            assert node.log.counters.refused == 0
+
+
+@asynccontextmanager
+async def boxes(root: Path) -> AsyncIterator[Boxes]:
+    """Serve a district, a town and a village."""
+    async with Boxes(root) as made:
+        await made.start(WAYS, {code: made.given(code) for code in made.ports})
+        yield made
+
+
+def of(home: Home) -> tuple[Identity, Keys]:
+    """Return what a keys file of this home would hold."""
+    return home.identity(), home.keys()
+
+
+def silent(_what: str, _done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+@pytest.mark.parametrize("code", [VILLAGE, TOWN, DISTRICT])
+async def test_a_lost_box_comes_back_from_its_backup(tmp_path: Path, code: str) -> None:
+    """What it said after the backup comes back from a neighbour, and what it says next goes on.
+
+    The box starts without a line and speaks at once: in a new epoch, so that nothing can fork.
+    """
+    beside = PARENTS.get(code, TOWN)
+    async with boxes(tmp_path) as tiers:
+        said = await tiers.say(code, 3)
+        file = str(tmp_path / "backup")
+        told = await tiers.act(code, "backup", path=file)
+        said |= await tiers.say(code, FURTHER)
+        await tiers.settled()
+        before = tiers.own(code, code)
+        identity, keys = of(tiers.homes[code])
+        others = set(tiers.nodes) - {code}
+        for other in others:
+            await tiers.stop(other)
+        await tiers.lose(code)
+        back = await restore(tiers.homes[code], Path(file), identity, keys, silent)
+        assert back["records"] == told["records"]
+        await tiers.again(code)
+        lacked = [feed for feed, head in before.items() if tiers.own(code, code).get(feed) != head]
+        offline = await tiers.say(code, 1)
+        for other in sorted(others):
+            await tiers.again(other)
+        await tiers.when(lambda: before.items() <= tiers.own(code, code).items())
+        said |= offline | await tiers.say(code, 2)
+        await tiers.checked()
+        assert lacked
+        assert tiers.own(code, code) == tiers.own(beside, code)
+        for rid in said:
+            assert await tiers.nodes[code].log.find(bytes.fromhex(rid))
+        status = await tiers.act(code, "status")
+        assert status["epoch"] not in {feed.epoch.hex() for feed in before}
+        counted = sum(one["count"] for one in status["heads"])
+        assert counted == status["records"] > told["records"] + FURTHER
+
+
+@pytest.mark.parametrize("code", [VILLAGE, TOWN])
+async def test_a_lost_box_without_a_backup_is_replaced_with_its_keys(
+    tmp_path: Path, code: str
+) -> None:
+    """A new invitation and the old keys: all of its scope comes back, counted, and it goes on."""
+    parent = PARENTS[code]
+    async with boxes(tmp_path) as tiers:
+        for one in tiers.ports:
+            await tiers.say(one, 3)
+        filed = await tiers.act(code, "file", kind="ask", text="水？")
+        await tiers.settled()
+        before, mine = await tiers.act(code, "status"), tiers.own(code, code)
+        kept = of(tiers.homes[code])
+        await tiers.lose(code)
+        invited = await tiers.act(parent, "invite", code=code, label=LABELS[code])
+        with pytest.raises(RefusedError, match="join --keys"):
+            await join(Home(tmp_path / "thief"), invited["token"])
+        await join(tiers.homes[code], invited["token"], kept=kept)
+        await tiers.again(code)
+        held = {one["feed"]: one["count"] for one in before["heads"] if ".custody" not in one}
+        await tiers.when(lambda: mine.items() <= tiers.own(code, code).items())
+        again = await tiers.act(code, "file", kind="ask", text="电？")
+        await tiers.checked()
+        assert again["receipt"] != filed["receipt"]
+        after = {one["feed"]: one["count"] for one in (await tiers.act(code, "status"))["heads"]}
+        assert {feed for feed in held if "custody" not in feed} <= after.keys()
+        for feed, count in held.items():
+            if "custody" not in feed:
+                assert after[feed] >= count
+
+
+async def test_keys_of_one_do_not_join_for_another(tmp_path: Path) -> None:
+    """Neither are the keys of one taken for another, nor is a certified one renamed."""
+    async with boxes(tmp_path) as tiers:
+        kept = of(tiers.homes[TOWN])
+        with pytest.raises(RefusedError, match="same label"):
+            await tiers.act(TOWN, "invite", code=VILLAGE, label="王庄")
+        invited = await tiers.act(TOWN, "invite", code=VILLAGE, label=LABELS[VILLAGE])
+        with pytest.raises(RefusedError, match="one division"):
+            await join(Home(tmp_path / "new"), invited["token"], kept=kept)
+
+
+async def test_a_backup_is_made_while_the_node_writes(tmp_path: Path) -> None:
+    """It holds one state: no record twice, none half, and nobody waits for it."""
+    async with boxes(tmp_path) as tiers:
+        file = tmp_path / "backup"
+        told, said = await asyncio.gather(
+            tiers.act(DISTRICT, "backup", path=str(file)), tiers.say(DISTRICT, 10)
+        )
+        identity, keys = of(tiers.homes[DISTRICT])
+        back = await restore(Home(tmp_path / "copy"), file, identity, keys, silent)
+        assert back["records"] == told["records"]
+        assert len(said) == 10
