@@ -80,15 +80,24 @@ async def take_in(node: Node, path: str, progress: Progress) -> dict[str, Any]:
     if bundle.receiver != me:
         raise RefusedError(f"this bundle is for {bundle.receiver}, here is {me}.")
     told = {"records": 0, "accepted": 0, "gaps": 0, "refused": 0}
+    late: list[bytes] = []
     for number, data in enumerate(bundle, 1):
-        frame = decode_frame(data, node.links.keys_of(bundle.sender))
-        match frame:
-            case Chunk():
-                await _take_chunk(node, frame, told)
-            case Heads():
-                await node.log.accept_forks(frame.forks, node.clock.wall_ms())
+        if number == 1 and not node.links.keys_of(bundle.sender):
+            late.append(data)  # Heads, signed by a key whose certificate may be in this bundle
+        else:
+            await _take_frame(node, bundle.sender, data, told)
         progress(number, 0)
+    for data in late:
+        await _take_frame(node, bundle.sender, data, told)
     return {"from": bundle.sender, "made_at_ms": bundle.made_at_ms, **told}
+
+
+async def _take_frame(node: Node, sender: str, data: bytes, told: dict[str, int]) -> None:
+    match decode_frame(data, node.links.keys_of(sender)):
+        case Chunk() as chunk:
+            await _take_chunk(node, chunk, told)
+        case Heads() as heads:
+            await node.log.accept_forks(heads.forks, node.clock.wall_ms())
 
 
 async def _take_chunk(node: Node, chunk: Chunk, told: dict[str, int]) -> None:

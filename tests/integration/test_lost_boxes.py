@@ -203,3 +203,29 @@ async def test_a_backup_out_of_postgresql_is_restored_into_a_file(
     assert set(kept.heads) <= heads
     assert found["problems"] == []
     assert back["records"] == kept.records >= 5
+
+
+async def test_a_backup_older_than_all_who_joined(tmp_path: Path) -> None:
+    """The district does not know its only town any more; a bundle of the town's tells it.
+
+    The bundle is signed by the key whose certificate is inside.
+    """
+    file = tmp_path / "backup"
+    async with Boxes(tmp_path) as tiers:
+        await tiers.start({}, {DISTRICT: tiers.given(DISTRICT)})
+        await tiers.act(DISTRICT, "backup", path=str(file))
+        kept = of(tiers.homes[DISTRICT])
+        invited = await tiers.act(DISTRICT, "invite", code=TOWN, label=LABELS[TOWN])
+        await join(tiers.homes[TOWN], invited["token"])
+        await tiers.again(TOWN)
+        await tiers.settled()
+        await tiers.lose(DISTRICT)
+        await restore(tiers.homes[DISTRICT], file, *kept, silent)
+        await tiers.again(DISTRICT)
+        assert tiers.nodes[DISTRICT].log.roster.certificate_of(TOWN) is None
+        bundle = await tiers.act(TOWN, "export", to=DISTRICT, folder=str(tmp_path))
+        taken = await tiers.act(DISTRICT, "import", path=bundle["file"])
+        assert (taken["gaps"], taken["refused"]) == (0, 0)
+        await tiers.say(TOWN, 1)
+        await tiers.checked()
+        assert await tiers.linked_by(TOWN, DISTRICT) == "ws"
