@@ -7,7 +7,7 @@ no secrets). Keys are never inside, nor settings, which belong to the machine.
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,7 +174,11 @@ def _new_file(path: Path, part: Path) -> Iterator[None]:
                 part.with_name(part.name + ending).unlink(missing_ok=True)
 
 
-def _in_loop(progress: Progress) -> Callable[[int, int], None]:
+def _in_loop(progress: Progress) -> Progress:
     """Return what tells ``progress`` from another thread."""
     loop = asyncio.get_running_loop()
-    return lambda done, total: loop.call_soon_threadsafe(progress, done, total) and None
+
+    def tell(done: int, total: int) -> None:
+        loop.call_soon_threadsafe(progress, done, total)
+
+    return tell

@@ -103,7 +103,12 @@ def read_passphrase(file: Path | None, *, twice: bool) -> bytes:
         raise InvalidError(
             "the keys need a passphrase.", advice="Name a file that holds it: --passphrase-file."
         )
-    typed: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
+    try:
+        typed: str = typer.prompt(
+            "Passphrase", hide_input=True, confirmation_prompt=twice, err=True
+        )
+    except typer.Abort:
+        raise InvalidError("no passphrase was typed; nothing was done.") from None
     return typed.encode()
 
 
