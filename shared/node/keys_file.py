@@ -9,7 +9,7 @@ from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from shared.errors import InvalidError, RefusedError
+from shared.errors import FaultError, InvalidError, RefusedError
 from shared.node.home import Identity, Keys
 
 PASSPHRASE_BYTES_MIN: Final = 12
@@ -44,21 +44,25 @@ def unpack_keys(data: bytes, passphrase: bytes) -> tuple[Identity, Keys]:
         InvalidError: it is no keys file, or damaged.
         RefusedError: the passphrase is another one.
     """
+    identity, signing, sealing = _parts(data)
     try:
-        value = json.loads(data)
-        is_ours = value["format"] == _FORMAT
-        identity = Identity.decode(json.dumps(value["identity"]).encode())
-        pems = [value[name].encode() for name in ("signing", "sealing")]
-    except (ValueError, KeyError, TypeError, AttributeError, InvalidError):
-        is_ours = False
-    if not is_ours:
-        raise InvalidError(
-            "this is no keys file, or not all of it.", advice="Give one that `backup-keys` made."
-        )
-    try:
-        return identity, Keys.from_pem(pems[0], pems[1], passphrase)
+        return identity, Keys.from_pem(signing, sealing, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise RefusedError(
             "the keys cannot be opened with this passphrase.",
             advice="Check it; a damaged keys file says the same.",
         ) from None
+
+
+def _parts(data: bytes) -> tuple[Identity, bytes, bytes]:
+    unreadable = InvalidError(
+        "this is no keys file, or not all of it.", advice="Give one that `backup-keys` made."
+    )
+    try:
+        value = json.loads(data)
+        if value["format"] != _FORMAT:
+            raise unreadable
+        identity = Identity.decode(json.dumps(value["identity"]).encode())
+        return identity, value["signing"].encode(), value["sealing"].encode()
+    except (ValueError, KeyError, TypeError, AttributeError, FaultError):
+        raise unreadable from None

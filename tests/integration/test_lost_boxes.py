@@ -126,7 +126,7 @@ async def test_a_lost_box_comes_back_from_its_backup(tmp_path: Path, code: str) 
         assert lacked
         assert tiers.own(code, code) == tiers.own(beside, code)
         for rid in said:
-            assert await tiers.nodes[code].log.find(bytes.fromhex(rid))
+            assert (await tiers.nodes[code].log.find(bytes.fromhex(rid))).record.rid.hex() == rid
         status = await tiers.act(code, "status")
         assert status["epoch"] not in {feed.epoch.hex() for feed in before}
         counted = sum(one["count"] for one in status["heads"])
