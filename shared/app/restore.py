@@ -6,22 +6,25 @@ offline, and takes back from its neighbours what it had said since the backup (p
 """
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from shared.app.backup import FILES, check_copy
 from shared.app.backup_file import Backup
 from shared.errors import InvalidError, RefusedError, UnavailableError
-from shared.node.home import IDENTITY_FILE, Home, Identity, Keys
+from shared.node.home import IDENTITY_FILE, LOCK_FILE, Home, Identity, Keys
 from shared.node.keys_file import unpack_keys
 from shared.node.settings import load_settings
 from shared.record.feed import Level
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how far it is, and of how much."""
+
+_STAGING: Final = ".restoring-"
 
 
 def open_keys(data: bytes, passphrase: bytes, level: Level) -> tuple[Identity, Keys]:
@@ -120,31 +123,42 @@ def _empty(home: Home) -> Iterator[Home]:
     others = _others(home) if was_there else []
     if others:
         raise RefusedError(
-            f"{home.path} is not empty: there is {others[0]}.", advice="Give another --home."
+            f"{home.path} is not empty: there is {others[0]}.",
+            advice="Give another --home, or put aside what is there.",
         )
     try:
         home.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".restoring-", dir=home.path) as folder:
-            yield Home(Path(folder))
+        with home.lock(), _cleared(home, was_there=was_there):
+            for left in home.path.glob(_STAGING + "*"):  # by a restore that was killed
+                shutil.rmtree(left)
+            with tempfile.TemporaryDirectory(prefix=_STAGING, dir=home.path) as folder:
+                yield Home(Path(folder))
     except OSError as error:
         raise UnavailableError(
             f"{home.path} cannot be written: {error.strerror}.",
             advice="Make room there, or give another --home.",
         ) from error
+
+
+@contextmanager
+def _cleared(home: Home, *, was_there: bool) -> Iterator[None]:
+    """Leave nothing of our own where nobody lives in the end."""
+    try:
+        yield
     finally:
-        if not was_there:
-            with suppress(OSError):  # not empty: it was restored
+        if not home.exists():
+            (home.path / LOCK_FILE).unlink(missing_ok=True)
+            if not was_there:
                 home.path.rmdir()
 
 
 def _others(home: Home) -> list[str]:
-    names = (one.name for one in home.path.iterdir() if not one.name.startswith(".restoring-"))
-    return sorted(set(names) - {home.settings_file.name})
+    """Return what is there beside settings and what a killed restore has left."""
+    names = {one.name for one in home.path.iterdir() if not one.name.startswith(_STAGING)}
+    return sorted(names - {home.settings_file.name, LOCK_FILE})
 
 
 def _move_in(staging: Home, home: Home) -> None:
     """Give all files their names, the identity last: from then on the home exists."""
-    with home.lock():
-        home.prepare()
-        for file in sorted(staging.path.iterdir(), key=lambda one: one.name == IDENTITY_FILE):
-            file.replace(home.path / file.name)
+    for file in sorted(staging.path.iterdir(), key=lambda one: one.name == IDENTITY_FILE):
+        file.replace(home.path / file.name)

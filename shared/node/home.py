@@ -40,6 +40,7 @@ PASSPHRASE_VARIABLE: Final = "SANJI_KEY_PASSPHRASE_FILE"  # noqa: S105 - a name,
 IDENTITY_FILE: Final = "identity.json"
 SIGNING_FILE: Final = "signing.key"
 SEALING_FILE: Final = "sealing.key"
+LOCK_FILE: Final = "lock"
 _MACHINE_ID: Final = Path("/etc/machine-id")
 
 
@@ -279,7 +280,7 @@ class Home:
         Raises:
             UnavailableError: another process holds it.
         """
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -247,7 +247,28 @@ def test_a_home_that_is_not_empty_is_left_alone(box: Kept, tmp_path: Path) -> No
     refused(box.restore(new), 3, "migrate-store")
     (new / "node.toml").write_text("listen_port = 8399\n")
     assert left(new) == {"node.toml"}
+    (new / ".restoring-killed").mkdir()
+    (new / ".restoring-killed" / "signing.key").write_bytes(b"half a key")
     assert box.restore(new).exit_code == 0
+    assert ".restoring-killed" not in left(new)
+
+
+def test_two_do_not_restore_into_one_home(box: Kept, tmp_path: Path) -> None:
+    """The second is told that the first is at it."""
+    new = Home(tmp_path / "new")
+    new.prepare()
+    with new.lock():
+        refused(box.restore(new.path), 5, "another process works in")
+        assert left(new.path) == {"lock"}
+    assert box.restore(new.path).exit_code == 0
+
+
+def test_what_a_killed_backup_has_left_is_taken_away(box: Kept, tmp_path: Path) -> None:
+    """The next one of that name begins anew."""
+    (tmp_path / ".file.part").write_bytes(b"half a copy")
+    assert run("backup", "--home", str(box.home.path), str(tmp_path / "file")).exit_code == 0
+    read_whole(tmp_path / "file", box)
+    assert left(tmp_path) == {"file"}
 
 
 def test_nothing_is_overwritten(box: Kept) -> None:
