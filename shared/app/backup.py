@@ -39,12 +39,12 @@ class Held:
     Attributes:
         epoch: The node's epoch.
         heads: Of all feeds.
-        signing_key: The one that is certified for the node; empty if none is.
+        keys: Signing and sealing key that are certified for the node; none if it is not.
     """
 
     epoch: bytes
     heads: tuple[Head, ...]
-    signing_key: bytes
+    keys: tuple[bytes, ...]
 
 
 def backup_acts(home: Home) -> dict[str, Act]:
@@ -116,7 +116,8 @@ async def check_copy(file: Path, identity: Identity, progress: Progress) -> Held
                 advice="`verify` names all that is wrong with a node's log.",
             )
         mine = log.roster.certificate_of(identity.division)
-        return Held(log.epoch, heads_of(log), mine.signing_key if mine else b"")
+        keys = (mine.signing_key, mine.sealing_key) if mine else ()
+        return Held(log.epoch, heads_of(log), keys)
     finally:
         await store.close()
 

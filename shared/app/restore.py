@@ -6,6 +6,7 @@ offline, and takes back from its neighbours what it had said since the backup (p
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from broker.bundle import sync_folder
 from shared.app.backup import FILES, check_copy
 from shared.app.backup_file import Backup
 from shared.errors import InvalidError, RefusedError, UnavailableError
@@ -87,6 +89,8 @@ def _unpack(backup: Backup, staging: Home, progress: Progress) -> None:
     with staging.database_file.open("xb") as copy:
         for part in backup.parts(lambda done, total: progress("read", done, total)):
             copy.write(part)
+        copy.flush()
+        os.fsync(copy.fileno())
     staging.database_file.chmod(0o600)
     for name in FILES:
         if name in backup.manifest.files:
@@ -104,7 +108,7 @@ async def _check(
     held = await check_copy(copy, identity, progress)
     if (held.epoch, held.heads) != (manifest.epoch, manifest.heads):
         raise InvalidError(f"{backup.path.name} holds another log than its manifest says.")
-    if held.signing_key != keys.signing.public.raw:
+    if held.keys != (keys.signing.public.raw, keys.sealing_public):
         raise RefusedError(
             "these keys are not the certified ones of the log in the backup.",
             advice="Give the keys that were in use when it was made.",
@@ -162,3 +166,4 @@ def _move_in(staging: Home, home: Home) -> None:
     """Give all files their names, the identity last: from then on the home exists."""
     for file in sorted(staging.path.iterdir(), key=lambda one: one.name == IDENTITY_FILE):
         file.replace(home.path / file.name)
+    sync_folder(home.path)

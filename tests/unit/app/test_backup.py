@@ -15,7 +15,8 @@ import district.cli
 import town.cli
 from shared.app.backup_file import Backup, append_manifest
 from shared.errors import SanjiError
-from shared.node.home import PASSPHRASE_VARIABLE, Home
+from shared.node.home import PASSPHRASE_VARIABLE, Home, Keys
+from shared.node.keys_file import pack_keys
 
 CODE = "340602"
 PASSPHRASE = "four words nobody says"
@@ -197,6 +198,10 @@ def test_keys_of_another_box_are_refused(box: Kept, tmp_path: Path) -> None:
     value["identity"] = json.loads(box.keys.read_text())["identity"]
     (tmp_path / "keys").write_text(json.dumps(value))
     refused(box.restore(tmp_path / "new", keys=tmp_path / "keys"), 3, "not signed by these keys")
+    half = box.home.keys()
+    half = Keys(half.signing, namesake.home.keys().sealing_seed)
+    (tmp_path / "keys").write_bytes(pack_keys(box.home.identity(), half, PASSPHRASE.encode()))
+    refused(box.restore(tmp_path / "new", keys=tmp_path / "keys"), 3, "not the certified ones")
     assert not (tmp_path / "new").exists()
 
 
