@@ -115,6 +115,7 @@ def surroundings(home: Home, settings: Settings) -> Surroundings:
         chance=random.SystemRandom(),
         timing=settings.timing(),
         intervals=settings.intervals(),
+        bypass=settings.bypass_times(),
         backoff_seconds=(settings.backoff_seconds_min, settings.backoff_seconds_max),
         on_commit=home.save_marker,
     )

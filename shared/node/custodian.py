@@ -7,6 +7,7 @@ from typing import Any, Final
 import structlog
 
 from shared.domain.custody.kinds import STATED, Stated
+from shared.domain.custody.lacks import Lacks
 from shared.domain.custody.rules import Book, Intervals
 from shared.errors import InvalidError, SanjiError, StorageError
 from shared.log.log import Log
@@ -27,9 +28,25 @@ READ_BYTES_MAX: Final = 1 << 20
 class Custodian:
     """Keeps the node's book of statements and writes what is due."""
 
-    def __init__(self, log: Log, author: Author, clock: Clock, intervals: Intervals) -> None:
-        """Watch ``log`` and write with ``author``; ``open`` reads what was stated before."""
+    def __init__(
+        self,
+        log: Log,
+        author: Author,
+        clock: Clock,
+        intervals: Intervals,
+        lacks: Lacks | None = None,
+    ) -> None:
+        """Watch ``log`` and write with ``author``; ``open`` reads what was stated before.
+
+        Args:
+            log: The records.
+            author: Writes the statements.
+            clock: Time.
+            intervals: How often what is stated.
+            lacks: Told what the book is told; None where nobody asks what is lacked.
+        """
         self._log = log
+        self._lacks = lacks
         self._author = author
         self._clock = clock
         self._intervals = intervals
@@ -87,6 +104,8 @@ class Custodian:
         for feed in changed:
             if feed.lane != "custody":
                 self._book.note_change(feed, self._log.state(feed), now_ms)
+                if self._lacks is not None:
+                    self._lacks.note_change(feed, self._log.state(feed))
         told = [feed for feed in changed if feed.lane == "custody"]
         learned = 0
         try:
@@ -107,9 +126,13 @@ class Custodian:
                 if record.header.kind != STATED or record.body is None:
                     continue
                 try:
-                    book.learn(feed, record.header.claimed_at_ms, read_as(Stated, record.body))
+                    stated = read_as(Stated, record.body)
                 except InvalidError as error:
                     logger.info("statement not read", feed=str(feed), why=str(error))
+                    continue
+                book.learn(feed, record.header.claimed_at_ms, stated)
+                if self._lacks is not None:
+                    self._lacks.learn(feed, stated)
         self._taken[feed] = first
 
     async def _state_due(self) -> float:

@@ -23,6 +23,9 @@ from shared.record.feed import Feed, is_above, is_holder
 from shared.record.run import Run
 from shared.trust.keys import PublicKey, SigningKey
 
+Addresses = Callable[[], Sequence[str]]
+"""Returns where a node can be reached."""
+
 logger = structlog.get_logger(__name__)
 
 
@@ -100,9 +103,7 @@ class Links:
             return
         await self._talk(connection, by, dialled=False)
 
-    async def keep(
-        self, peer: str, addresses: Callable[[], Sequence[str]], carrier: Carrier
-    ) -> None:
+    async def keep(self, peer: str, addresses: Addresses, carrier: Carrier) -> None:
         """Keep a link to the ancestor ``peer`` open until cancelled; its addresses in turn."""
         state = self.state(peer)
         backoff = Backoff(self._chance, *self._backoff_seconds)

@@ -10,6 +10,8 @@ from typing import Final
 
 import structlog
 
+from shared.domain.custody.bypass import BypassTimes
+from shared.domain.custody.lacks import Lacks
 from shared.domain.custody.rules import Intervals
 from shared.errors import StorageError, UnavailableError
 from shared.link.backoff import Backoff
@@ -19,6 +21,7 @@ from shared.log.log import Log
 from shared.log.offload import Offload, in_thread
 from shared.log.store import Store
 from shared.node.author import Author, Draft, Entropy
+from shared.node.bypasser import Bypasser
 from shared.node.clock import Clock
 from shared.node.custodian import Custodian
 from shared.node.home import Identity, Keys
@@ -47,6 +50,7 @@ class Surroundings:
         offload: Where signatures are made and long frames verified.
         timing: The links' clock.
         intervals: The custody statements' clock.
+        bypass: The by-pass's clock.
         backoff_seconds: First and longest pause between dialling.
         on_commit: Told the epoch and the number of own records in it after each own commit.
     """
@@ -57,6 +61,7 @@ class Surroundings:
     offload: Offload = in_thread
     timing: Timing = field(default_factory=Timing)
     intervals: Intervals = field(default_factory=Intervals)
+    bypass: BypassTimes = field(default_factory=BypassTimes)
     backoff_seconds: tuple[float, float] = (1.0, 900.0)
     on_commit: Callable[[bytes, int], None] = lambda _epoch, _records: None
 
@@ -71,6 +76,7 @@ class Node:
         author: Writes its own.
         links: Exchanges them.
         listener: Hears the ancestor above the parent while the parent is silent; None without one.
+        bypasser: Links to that ancestor while the parent does not bring everything; likewise.
         registrar: Invites nodes below.
         custodian: States what is held.
         views: Its view tables; None where nobody looks at them (most simulated nodes).
@@ -107,7 +113,11 @@ class Node:
         self.registrar = Registrar(
             self.log, self.author, keys.signing, clock=around.clock, entropy=around.entropy
         )
-        self.custodian = Custodian(self.log, self.author, around.clock, around.intervals)
+        self.bypasser = self._bypasser(around)
+        self.custodian = Custodian(
+            self.log, self.author, around.clock, around.intervals,
+            self.bypasser.lacks if self.bypasser else None,
+        )  # fmt: skip
         self.views = views(self.log) if views is not None else None
 
     async def open(self, trusted: Callable[["Node"], bool] = lambda _node: True) -> None:
@@ -144,7 +154,8 @@ class Node:
     async def linked(self, carrier: Carrier) -> None:
         """Keep the link to the parent until cancelled; returns at once at the root.
 
-        While the parent is silent, the ancestor above it is listened to, if ``carrier`` can.
+        While the parent is silent, the ancestor above it is listened to, if ``carrier`` can; while
+        the parent does not bring everything, that ancestor is linked to.
         """
         parent = self.identity.parent
         if parent is None:
@@ -153,6 +164,8 @@ class Node:
             tasks.create_task(self.links.keep(parent, partial(self.addresses_of, parent), carrier))
             if self.listener is not None and isinstance(carrier, ListeningCarrier):
                 tasks.create_task(self.listener.run(carrier))
+            if self.bypasser is not None:
+                tasks.create_task(self.bypasser.run(carrier))
 
     def addresses_of(self, ancestor: str) -> Sequence[str]:
         """Return where ``ancestor`` can be reached: what it last said, then the invitation's."""
@@ -160,13 +173,28 @@ class Node:
         told = self.log.roster.addresses_of(ancestor)
         return list(dict.fromkeys((*told, *invited)))
 
-    def _listener(self, around: Surroundings) -> Listener | None:
+    def _beyond(self) -> str | None:
+        """Return the code of the ancestor above the parent, None without one."""
         parent = self.identity.parent
-        beyond = [code for code, _ in self.identity.ancestors if code != parent]
-        if parent is None or not beyond:
+        return next((code for code, _ in self.identity.ancestors if code != parent), None)
+
+    def _bypasser(self, around: Surroundings) -> Bypasser | None:
+        target = self._beyond()
+        if target is None:
+            return None
+        ancestors = list(dict.fromkeys(code for code, _ in self.identity.ancestors))
+        return Bypasser(
+            self.log, self.links, target, partial(self.addresses_of, target),
+            Lacks(self.identity.division, ancestors),
+            clock=around.clock, chance=around.chance, times=around.bypass,
+        )  # fmt: skip
+
+    def _listener(self, around: Surroundings) -> Listener | None:
+        parent, source = self.identity.parent, self._beyond()
+        if parent is None or source is None:
             return None
         return Listener(
-            self.log, beyond[0], partial(self.addresses_of, beyond[0]),
+            self.log, source, partial(self.addresses_of, source),
             partial(self.links.hears, parent), clock=around.clock,
             backoff=Backoff(around.chance, *around.backoff_seconds),
             unheard_seconds=around.timing.unheard_seconds,

@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from shared.domain.custody.bypass import BypassTimes
 from shared.domain.custody.rules import Intervals
 from shared.errors import InvalidError
 from shared.link.timing import Timing
@@ -68,6 +69,21 @@ class Settings(BaseSettings):
     custody_beat_seconds: float = Field(21600.0, gt=0, description="Pause between beats.")
     custody_late_seconds: float = Field(
         86400.0, gt=0, description="Without proof for so long, a node below is named late."
+    )
+    bypass_after_seconds: float = Field(
+        93600.0, gt=0, description="Something lacked for so long opens the by-pass."
+    )
+    bypass_jitter_seconds: float = Field(
+        21600.0, ge=0, description="It opens at most so much later, by chance."
+    )
+    bypass_open_seconds: float = Field(
+        86400.0, gt=0, description="It stays open for so long, then it closes on trial."
+    )
+    bypass_open_seconds_max: float = Field(
+        691200.0, gt=0, description="After a failed trial twice as long, at most so long."
+    )
+    bypass_trial_seconds: float = Field(
+        43200.0, gt=0, description="So long the parent has to show that it brings everything."
     )
     database_url: str = Field(
         "",
@@ -135,6 +151,16 @@ class Settings(BaseSettings):
             receipt_ms=int(self.custody_receipt_seconds * 1000),
             beat_ms=int(self.custody_beat_seconds * 1000),
             late_ms=int(self.custody_late_seconds * 1000),
+        )
+
+    def bypass_times(self) -> BypassTimes:
+        """Return the clock of the by-pass."""
+        return BypassTimes(
+            after_ms=int(self.bypass_after_seconds * 1000),
+            jitter_ms=int(self.bypass_jitter_seconds * 1000),
+            open_ms=int(self.bypass_open_seconds * 1000),
+            open_ms_max=int(self.bypass_open_seconds_max * 1000),
+            trial_ms=int(self.bypass_trial_seconds * 1000),
         )
 
 

@@ -1,13 +1,18 @@
-"""Neighbours and machines that do wrong: a liar in Heads, and a box that signs badly."""
+"""Neighbours and machines that do wrong: a liar in Heads, a box that signs badly, and a relay that
+withholds.
+"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Final
+from typing import ClassVar, Final
 
 from shared.errors import FaultError
 from shared.link.carrier import Carrier, Connection
 from shared.link.frames import RID16_BYTES, Entry, Heads, Mode, decode_frame, encode_heads
+from shared.node.conversation import Conversation
 from shared.record.envelope import Envelope, wrap
+from shared.record.feed import Feed
 from shared.record.header import decode_header
 from shared.trust.keys import PublicKey, SigningKey
 
@@ -76,6 +81,26 @@ class _LyingConnection:
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+class Withholding(Conversation):
+    """How a relay talks that keeps to itself what others say through it.
+
+    It answers, certifies, states its own custody and beats as if nothing were missing; of the
+    district it passes nothing down and of villages nothing up. Put it in the place of
+    ``Conversation`` in ``shared.node.links``; relays that do not withhold are not affected.
+
+    Attributes:
+        towns: Codes of the relays that withhold now.
+    """
+
+    towns: ClassVar[set[str]] = set()
+
+    def _note_changes(self, feeds: Sequence[Feed]) -> None:
+        me = self._log.me
+        if me in self.towns:
+            feeds = [feed for feed in feeds if feed.author in (me, self._connection.peer)]
+        super()._note_changes(feeds)
 
 
 @dataclass(frozen=True)
