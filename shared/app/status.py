@@ -35,6 +35,7 @@ async def report(node: Node) -> dict[str, Any]:
         "said_to_all": _said_to_all(node),
         "listening": _listening(node),
         "missing": [_gap(node, one) for one in await _missing(node)],
+        "bypass": _bypass(node),
         "custody": sum(s.count for f, s in log.feeds.items() if f.lane == "custody"),
         "counters": dict(log.counters.__dict__),
         "quarantine": [
@@ -83,6 +84,18 @@ def _listening(node: Node) -> dict[str, Any] | None:
         return None
     return {
         "to": one.source, "since_ms": one.since_ms, "records": one.stored, "trouble": one.trouble,
+    }  # fmt: skip
+
+
+def _bypass(node: Node) -> dict[str, Any] | None:
+    """Return past whom the node links, and why; None if there is nobody above its parent."""
+    one = node.bypasser
+    if one is None:
+        return None
+    because = one.because
+    return {
+        "to": one.target, "since_ms": one.since_ms,
+        "because": because and {"ancestor": because.ancestor, "reason": because.reason.value},
     }  # fmt: skip
 
 

@@ -16,6 +16,12 @@ def show_status(status: dict[str, Any]) -> None:
     )
     if (one := status["listening"]) and one["since_ms"] is not None:
         out.print(f"the parent is silent; listening to {one['to']} since {moment(one['since_ms'])}")
+    if (one := status["bypass"]) and one["since_ms"] is not None:
+        because = one["because"]
+        out.print(
+            f"by-pass to {one['to']} since {moment(one['since_ms'])}, "
+            f"because of {because['ancestor']}: {because['reason'].replace('_', ' ')}"
+        )
     out.print(_links(status["links"]))
     if status["carriers"]:
         out.print(_carriers(status["carriers"]))

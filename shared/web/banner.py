@@ -5,9 +5,19 @@ Pure: each sentence is a function of what is known and the time.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from shared.domain.custody.lacks import Reason
 from shared.node.conversation import LinkState
-from shared.web.i18n import Words
+from shared.web.i18n import Words, later
+
+REASONS: Final = {
+    Reason.NO_BEAT: later("很久没听到{who}的消息"),
+    Reason.LATE: later("{who}说，发来的内容这里没有确认"),
+    Reason.NO_RECEIPT: later("报上去的内容，{who}没有回执"),
+    Reason.NOT_ARRIVED: later("{who}发的内容没有到全"),
+}
+"""Why a node links to the ancestor above its parent too."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,42 @@ def above(state: LinkState | None, now_ms: int, words: Words) -> Banner:
         return Banner("wait", words.say("还没连上上级"), words.say("，内容截至上次联网时") + still)
     age = words.say("，内容截至{age}", age=words.ago(now_ms - heard_ms))
     return Banner("wait", words.say("网断了"), age + still)
+
+
+@dataclass(frozen=True)
+class Bypassed:
+    """A by-pass that is open.
+
+    Attributes:
+        parent: Label of the parent.
+        target: Label of the ancestor to which it leads.
+        who: Label of the ancestor whose word was lacked.
+        reason: What was lacked.
+        since_ms: Since when it is open, Unix ms.
+    """
+
+    parent: str
+    target: str
+    who: str
+    reason: Reason
+    since_ms: int
+
+
+def past(one: Bypassed, now_ms: int, words: Words) -> Banner:
+    """Return the line of a node whose by-pass is open and connected.
+
+    Args:
+        one: The by-pass.
+        now_ms: Unix ms.
+        words: Of the reader.
+    """
+    lead = words.say("已直接连上{target}", target=one.target)
+    rest = words.say(
+        "，{since}起绕过{parent}，因为{why}",
+        since=words.moment(one.since_ms, now_ms), parent=one.parent,
+        why=words.say(REASONS[one.reason], who=one.who),
+    )  # fmt: skip
+    return Banner("wait", lead, rest)
 
 
 def below(states: Sequence[LinkState], words: Words) -> Banner:

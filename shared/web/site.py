@@ -148,10 +148,25 @@ class Site:
             here=request.path_qs if request.method == "GET" else "/",
         )
 
+    def _past(self, now_ms: int, words: Words) -> banner.Banner | None:
+        """Return the line of a by-pass that is open and connected; None without one."""
+        identity, one = self.node.identity, self.node.bypasser
+        if one is None or one.since_ms is None or one.because is None:
+            return None
+        if self.node.links.state(one.target).connected_since_ms is None:
+            return None
+        parent, target, who = map(
+            self.label, (identity.parent or "", one.target, one.because.ancestor)
+        )
+        bypassed = banner.Bypassed(parent, target, who, one.because.reason, one.since_ms)
+        return banner.past(bypassed, now_ms, words)
+
     def _banner(self, now_ms: int, words: Words) -> banner.Banner:
         identity, links = self.node.identity, self.node.links
         if identity.parent is not None:
-            return banner.above(links.states.get(identity.parent), now_ms, words)
+            return self._past(now_ms, words) or banner.above(
+                links.states.get(identity.parent), now_ms, words
+            )
         below = (
             links.state(one.division)
             for one in self.node.log.roster.divisions().values()

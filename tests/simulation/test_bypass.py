@@ -1,4 +1,4 @@
-"""A town that is dead, cut off, or keeps all to itself: its villages by-pass it, in virtual time."""
+"""Villages by-pass a town that is dead, cut off, or keeps all to itself; in virtual time."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from shared.domain.cases.kinds import FILED
-from shared.domain.custody.lacks import Lack, Reason
+from shared.domain.custody.lacks import Reason
 from shared.domain.notices.kinds import PUBLISHED
 from shared.node import links
 from shared.node.author import Draft
@@ -90,8 +90,12 @@ class Place:
         code = filing.header.feed.author
         bypasser = self.node(code).bypasser
         assert bypasser is not None
-        lacked = Lack(ROOT, Reason.NO_RECEIPT, filing.header.feed.key.hex(), filing.header.seq)
-        return lacked not in bypasser.lacks.now()
+        feed, seq = filing.header.feed.key.hex(), filing.header.seq
+        return not any(
+            (one.ancestor, one.reason, one.what) == (ROOT, Reason.NO_RECEIPT, feed)
+            and one.progress <= seq
+            for one in bypasser.lacks.now()
+        )
 
     def bypassing(self) -> set[str]:
         """Return the divisions whose by-pass is open."""

@@ -10,13 +10,18 @@ from shared.web.site import Site
 
 
 def link_rows(site: Site, words: Words) -> Sequence[dict[str, Any]]:
-    """Return the neighbours, those with trouble first."""
+    """Return the neighbours, those with trouble first; also who links past one of them now."""
     node = site.node
     now_ms = node.clock.wall_ms()
-    neighbours = [
+    below = [
         code for code, one in node.log.roster.divisions().items()
         if is_above(node.identity.division, code) and one.level == node.identity.level + 1
     ]  # fmt: skip
+    past = {
+        code: between for code, state in node.links.states.items() for between in below
+        if is_above(between, code) and state.connected_since_ms is not None
+    }  # fmt: skip
+    neighbours = [*below, *past]
     if node.identity.parent:
         neighbours.insert(0, node.identity.parent)
     rows = []
@@ -31,6 +36,7 @@ def link_rows(site: Site, words: Words) -> Sequence[dict[str, Any]]:
             "in_flight": node.links.in_flight(code), "bad_frames": state.bad_frames,
             "opened": state.opened, "by": state.by, "trouble": state.trouble,
             "above": code == node.identity.parent,
+            "past": site.label(past[code]) if code in past else "",
         })  # fmt: skip
     return sorted(rows, key=lambda row: (row["up"], not row["backlog"]))
 

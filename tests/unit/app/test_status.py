@@ -83,11 +83,16 @@ async def test_status_is_printed_for_people(
         [f"dials {BROKER}", "0", "0", "5", "cannot be [reached]"],
     ]
     assert "listening" not in shown
+    assert "by-pass" not in shown
     listening = {"to": DISTRICT, "since_ms": 0, "records": 2, "trouble": ""}
+    because = {"ancestor": TOWN, "reason": "no_beat"}
     show_status(status | {
         "carriers": [], "said_to_all": {"on": True, "records": 3}, "listening": listening,
+        "bypass": {"to": DISTRICT, "since_ms": 0, "because": because},
     })  # fmt: skip
     shown = capsys.readouterr().out
+    assert f"by-pass to {DISTRICT} since " in shown
+    assert f"because of {TOWN}: no beat" in shown
     assert f"listening to {DISTRICT} since " in shown
     assert BROKER not in shown
     assert "said once to all below: 3 records" in shown

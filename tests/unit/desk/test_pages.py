@@ -521,6 +521,18 @@ async def test_links_in_words(town: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert f"✓ 单位{VILLAGE}<" in await town.get("/desk")
 
 
+async def test_the_district_sees_who_by_passes_a_town(office: Desk) -> None:
+    """While the link of a village is open; its town stands there as ever."""
+    await office.enter("dispatcher")
+    assert "绕过" not in await office.get("/desk/links")
+    office.node.links.state(VILLAGE).connected_since_ms = office.clock.wall_ms()
+    page = await office.get("/desk/links")
+    assert page.count(f"绕过单位{TOWN}，直接连来") == 1
+    assert f"<dd>{VILLAGE}</dd>" in page
+    office.node.links.state(VILLAGE).connected_since_ms = None
+    assert "绕过" not in await office.get("/desk/links")
+
+
 async def test_carriers_in_words(town: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those with trouble first: not connected, blocked, then the rest; each with its figures."""
     links, since_ms = town.node.links, town.clock.wall_ms() - DAY_MS

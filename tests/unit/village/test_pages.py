@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from shared.app.acts import perform_for_page
+from shared.app.status import report
 from shared.domain.cases.kinds import ANSWERED
 from shared.domain.custody.kinds import Stated
+from shared.domain.custody.lacks import Lack, Reason
 from shared.domain.custody.rules import Intervals
 from shared.domain.notices.kinds import PUBLISHED
 from shared.record.feed import Feed
 from shared.trust.authority import read_as
 from tests.support.records import key_of
 from tests.support.served import Served, served
-from tests.support.trust import EPOCH, TOWN, VILLAGE, signed, small_district
+from tests.support.trust import DISTRICT, EPOCH, TOWN, VILLAGE, signed, small_district
 from village.drawer import KEPT_SECONDS
 from village.pages import Kiosk
 
@@ -297,3 +299,20 @@ async def test_what_is_no_form_is_refused(
     async with village.client.post(path, data=data, headers=headers) as response:
         assert response.status < 500
         assert "<main" in await response.text()
+
+
+async def test_an_open_by_pass_is_told(village: Village) -> None:
+    """As long as it is connected; else the line says that nothing is."""
+    bypasser = village.node.bypasser
+    assert bypasser is not None
+    bypasser._bypass.because = Lack(TOWN, Reason.NO_BEAT, "", 0)
+    bypasser.since_ms = village.clock.wall_ms()
+    assert "绕过" not in await village.get("/")
+    village.node.links.state(DISTRICT).connected_since_ms = village.clock.wall_ms()
+    page = await village.get("/")
+    assert f"绕过单位{TOWN}，因为很久没听到单位{TOWN}的消息" in page
+    assert f"已直接连上单位{DISTRICT}" in page
+    assert (await report(village.node))["bypass"] == {
+        "to": DISTRICT, "since_ms": village.clock.wall_ms(),
+        "because": {"ancestor": TOWN, "reason": "no_beat"},
+    }  # fmt: skip

@@ -2,10 +2,11 @@
 
 import pytest
 
+from shared.domain.custody.lacks import Reason
 from shared.node.conversation import LinkState
 from shared.node.home import Identity
 from shared.record.feed import Level
-from shared.web.banner import above, below
+from shared.web.banner import Bypassed, above, below, past
 from shared.web.i18n import Catalogue
 from shared.web.public import NOTICES_MAX
 from shared.web.richtext import RichText, plain
@@ -47,6 +48,22 @@ def test_the_link_line_says_how_old_the_content_is(
     """One sentence for each state of the link to the parent."""
     line = above(state, NOW, CHINESE)
     assert (line.sign, line.lead + line.rest) == (sign, sentence)
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        (Reason.NO_BEAT, "很久没听到朔里镇的消息"),
+        (Reason.LATE, "朔里镇说，发来的内容这里没有确认"),
+        (Reason.NO_RECEIPT, "报上去的内容，朔里镇没有回执"),
+        (Reason.NOT_ARRIVED, "朔里镇发的内容没有到全"),
+    ],
+)
+def test_the_link_line_says_past_whom_and_why(reason: Reason, why: str) -> None:
+    """Since when a by-pass is open, to whom, past whom."""
+    line = past(Bypassed("朔里镇", "杜集区", "朔里镇", reason, NOW - 2 * DAY), NOW, CHINESE)
+    said = f"已直接连上杜集区，11月23日起绕过朔里镇，因为{why}"
+    assert (line.sign, line.lead + line.rest) == ("wait", said)
 
 
 @pytest.mark.parametrize(
