@@ -2,6 +2,8 @@
 
     dialler                                            answerer
       hello   [1, "hello", from, to, address, nonce]  →
+                             ←  unknown [1, "unknown"]                  only to whom it knows no
+      certificates  [1, "certificates", [chunk, …]]   →                 key of
                              ←  answer  [1, "answer", nonce, signature]
       proof   [1, "proof", signature]                 →
                              ←  open    [1, "open"]
@@ -33,6 +35,9 @@ SIGNATURE_BYTES: Final = 64
 ADDRESS_CHARS_MAX: Final = 200
 # A hello with two codes of 32 digits and an address of 200 characters of 4 bytes has 930 bytes.
 MESSAGE_BYTES_MAX: Final = 1024
+
+CERTIFICATES_BYTES_MAX: Final = 1 << 20
+"""A town's certificates of 300 villages have some 200 KiB once packed."""
 
 _SCHEMES: Final = {
     "ws": "ws", "http": "ws", "wss": "wss", "https": "wss", "amqp": "amqp", "amqps": "amqps",
@@ -109,6 +114,30 @@ def decode_hello(message: bytes) -> Hello:
             raise FaultError("not a hello of this protocol")
 
 
+UNKNOWN: Final = cbor.encode_flat([VERSION, "unknown"])
+"""Instead of the answer: no key of the caller is known here, its certificates are wanted."""
+
+
+def encode_certificates(chunks: Sequence[bytes]) -> bytes:
+    """Return the message that follows ``UNKNOWN``."""
+    return cbor.encode_flat([VERSION, "certificates", list(chunks)])
+
+
+def decode_certificates(message: bytes) -> list[bytes]:
+    """Return the Chunk frames of the message that follows ``UNKNOWN``.
+
+    Raises:
+        FaultError: too long, not deterministic CBOR, or not these fields.
+    """
+    match _decoded(message, CERTIFICATES_BYTES_MAX):
+        case [version, "certificates", [*chunks]] if cbor.is_number(version, VERSION) and all(
+            type(chunk) is bytes for chunk in chunks
+        ):
+            return chunks
+        case _:
+            raise FaultError("not the certificates of this protocol")
+
+
 def encode_answer(answer: Answer) -> bytes:
     """Return the second message."""
     return cbor.encode_flat([VERSION, "answer", *answer])
@@ -155,8 +184,8 @@ OPEN: Final = cbor.encode_flat([VERSION, "open"])
 """The last message: the dialler's proof was good."""
 
 
-def _decoded(message: bytes) -> Any:
-    if len(message) > MESSAGE_BYTES_MAX:
+def _decoded(message: bytes, bytes_max: int = MESSAGE_BYTES_MAX) -> Any:
+    if len(message) > bytes_max:
         raise FaultError("a message of the handshake larger than the limit")
     value = cbor.decode(message, max_depth=2)
     if type(value) is not list or type(value[0] if value else None) is not int:

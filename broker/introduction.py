@@ -13,13 +13,16 @@ from typing import Protocol
 from broker.handshake import (
     NONCE_BYTES,
     OPEN,
+    UNKNOWN,
     Answer,
     Hello,
     Side,
     decode_answer,
+    decode_certificates,
     decode_hello,
     decode_proof,
     encode_answer,
+    encode_certificates,
     encode_hello,
     encode_proof,
     normal_address,
@@ -27,18 +30,45 @@ from broker.handshake import (
     proves,
 )
 from shared.errors import FaultError, RefusedError
+from shared.record.feed import is_above
 from shared.trust.keys import PublicKey, SigningKey
 
 KeysOf = Callable[[str], Sequence[PublicKey]]
 """Returns the keys that this node's roster knows for a division; none if it is not known."""
 
 
+class Papers(Protocol):
+    """The certificates of a node: shown to an ancestor that does not know it (protocol 4.8)."""
+
+    async def show(self, peer: str) -> Sequence[bytes]:
+        """Return Chunk frames that lead from ``peer`` to this node.
+
+        Raises:
+            LinkDownError: they cannot be read now.
+        """
+
+    async def take(self, caller: str, chunks: Sequence[bytes]) -> None:
+        """Take in what ``caller`` showed, as far as it is good.
+
+        Raises:
+            FaultError: it is no way from here to the caller.
+            RefusedError: it cannot be taken now.
+        """
+
+
 @dataclass(frozen=True)
 class Identity:
-    """Who this node is on its links."""
+    """Who this node is on its links.
+
+    Attributes:
+        code: Its division.
+        signing_key: Proves it.
+        papers: Its certificates; None shows and takes none.
+    """
 
     code: str
     signing_key: SigningKey
+    papers: Papers | None = None
 
 
 class Line(Protocol):
@@ -89,7 +119,11 @@ async def introduce(
     """
     hello = Hello(identity.code, peer, address, secrets.token_bytes(NONCE_BYTES))
     await line.send(encode_hello(hello))
-    answer = decode_answer(await _heard(line))
+    reply = await _heard(line)
+    if reply == UNKNOWN and identity.papers is not None:
+        await line.send(encode_certificates(await identity.papers.show(peer)))
+        reply = await _heard(line)
+    answer = decode_answer(reply)
     if not proves(Side.ANSWERS, hello, *answer, keys_of(peer)):
         raise RefusedError("who answers there holds none of its keys")
     proof = prove(Side.DIALS, hello, answer.nonce, identity.signing_key)
@@ -116,7 +150,14 @@ async def greet(line: Line, identity: Identity, keys_of: KeysOf, addresses: Coll
         LinkDownError: the line broke.
     """
     hello = decode_hello(await _heard(line))
-    keys = _checked(hello, identity, keys_of, addresses)
+    _check(hello, identity, addresses)
+    keys = keys_of(hello.dialler)
+    if not keys and identity.papers is not None and is_above(identity.code, hello.dialler):
+        await line.send(UNKNOWN)
+        await identity.papers.take(hello.dialler, decode_certificates(await _heard(line)))
+        keys = keys_of(hello.dialler)
+    if not keys:
+        raise RefusedError(f"no key of {hello.dialler} is known here")
     nonce = secrets.token_bytes(NONCE_BYTES)
     proof = prove(Side.ANSWERS, hello, nonce, identity.signing_key)
     await line.send(encode_answer(Answer(nonce, proof)))
@@ -152,19 +193,15 @@ async def meet(
     return ""
 
 
-def _checked(
-    hello: Hello, identity: Identity, keys_of: KeysOf, addresses: Collection[str]
-) -> Sequence[PublicKey]:
-    """Return the caller's keys if it may go on.
+def _check(hello: Hello, identity: Identity, addresses: Collection[str]) -> None:
+    """Let the caller go on.
 
     Raises:
-        RefusedError: it wants somebody else, was led here, is not known, or claims to be us.
+        RefusedError: it wants somebody else, was led here, or claims to be us.
     """
     if hello.answerer != identity.code:
         raise RefusedError(f"here is {identity.code}, not {hello.answerer}")
     if addresses and hello.address not in map(normal_address, addresses):
         raise RefusedError("the address that was dialled is none of this node's")
-    keys = () if hello.dialler == identity.code else keys_of(hello.dialler)
-    if not keys:
-        raise RefusedError(f"no key of {hello.dialler} is known here")
-    return keys
+    if hello.dialler == identity.code:
+        raise RefusedError(f"here is {identity.code} itself")

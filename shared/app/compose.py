@@ -187,7 +187,7 @@ async def serving(
     check_listening(settings, insecure=insecure)
     async with AsyncExitStack() as stack:
         node = await stack.enter_async_context(open_node(home, settings))
-        identity = LinkIdentity(node.identity.division, node.keys.signing)
+        identity = LinkIdentity(node.identity.division, node.keys.signing, node.papers)
         route = carriers.route(settings, identity, node.links)
         api = Api(home)
         app = make_app(node, link=route.handle, surface=surface, accounts=Accounts(home), api=api)

@@ -10,22 +10,20 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.errors import FaultError, InvalidError, NotFoundError, RefusedError
-from shared.link.frames import Chunk, decode_frame, encode_chunk
+from shared.link.frames import Chunk, decode_frame
 from shared.log.accept import Accepted, Duplicate
 from shared.log.log import EPOCH_NOTE, Log
 from shared.log.store import Batch
 from shared.node.author import Author, Draft, Entropy
 from shared.node.clock import Clock
-from shared.record.feed import Feed, Level, check_code, is_above, is_holder, travel_order
-from shared.record.limits import CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX
-from shared.record.run import Run
+from shared.node.papers import trust_frames
+from shared.record.feed import Level, check_code, is_above, is_holder
 from shared.trust.invitation import SECRET_BYTES, Invitation, JoinRequest
 from shared.trust.keys import KEY_BYTES, SigningKey
 from shared.trust.kinds import CERTIFIED
 
 INVITATION_DAYS: Final = 14
 _DAY_MS: Final = 86_400_000
-_NO_SESSION: Final = bytes(8)
 
 
 @dataclass(frozen=True)
@@ -178,22 +176,7 @@ class Registrar:
 
     async def _trust_frames(self, division: str) -> list[bytes]:
         feeds = [f for f in self._log.feeds if f.lane == "trust" and is_holder(f, division)]
-        frames: list[bytes] = []
-        for feed in sorted(feeds, key=travel_order):
-            frames += await self._feed_frames(feed)
-        return frames
-
-    async def _feed_frames(self, feed: Feed) -> list[bytes]:
-        frames: list[bytes] = []
-        first, count = 0, self._log.state(feed).count
-        while first < count:
-            records = await self._log.store.read(
-                feed, first, CHUNK_RECORDS_MAX, CHUNK_BYTES_MAX // 2
-            )
-            run = Run(feed, first, tuple(records))
-            frames.append(encode_chunk(Chunk(_NO_SESSION, len(frames) + 1, (run,))))
-            first = run.end
-        return frames
+        return await trust_frames(self._log, feeds)
 
 
 async def take_trust(log: Log, frames: list[bytes], invitation: Invitation, at_ms: int) -> None:

@@ -28,6 +28,7 @@ from shared.node.home import Identity, Keys
 from shared.node.joining import Registrar
 from shared.node.links import Links
 from shared.node.listener import Listener
+from shared.node.papers import NodePapers
 from shared.node.views import Views
 from shared.record.feed import UPWARD, Level
 from shared.trust.authority import KindTable
@@ -78,6 +79,7 @@ class Node:
         listener: Hears the ancestor above the parent while the parent is silent; None without one.
         bypasser: Links to that ancestor while the parent does not bring everything; likewise.
         registrar: Invites nodes below.
+        papers: Its certificates, shown and taken where a link begins.
         custodian: States what is held.
         views: Its view tables; None where nobody looks at them (most simulated nodes).
     """
@@ -110,6 +112,7 @@ class Node:
             timing=around.timing, backoff_seconds=around.backoff_seconds,
         )  # fmt: skip
         self.listener = self._listener(around)
+        self.papers = NodePapers(self.log, around.clock)
         self.registrar = Registrar(
             self.log, self.author, keys.signing, clock=around.clock, entropy=around.entropy
         )

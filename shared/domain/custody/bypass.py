@@ -92,13 +92,12 @@ class Bypass:
             In how many ms to look again, if nothing else is a reason to.
         """
         self._since_ms = {lack: self._since_ms.get(lack, now_ms) for lack in lacks}
-        match self.phase:
-            case Phase.TREE:
-                due_ms = self._wait_for_need(now_ms)
-            case Phase.OPEN:
-                due_ms = self._wait_for_trial(now_ms)
-            case Phase.TRIAL:
-                due_ms = self._try_tree(now_ms)
+        steps = {
+            Phase.TREE: self._wait_for_need,
+            Phase.OPEN: self._wait_for_trial,
+            Phase.TRIAL: self._try_tree,
+        }
+        due_ms = steps[self.phase](now_ms)
         return max(1, min(due_ms - now_ms, self.times.look_ms))
 
     def _wait_for_need(self, now_ms: int) -> int:

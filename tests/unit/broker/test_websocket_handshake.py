@@ -11,15 +11,18 @@ from aiohttp import WSMsgType
 
 from broker import websocket
 from broker.handshake import (
+    CERTIFICATES_BYTES_MAX,
     MESSAGE_BYTES_MAX,
     OPEN,
     Answer,
     Hello,
     Side,
     decode_answer,
+    decode_certificates,
     decode_hello,
     decode_proof,
     encode_answer,
+    encode_certificates,
     encode_hello,
     encode_proof,
     prove,
@@ -109,7 +112,7 @@ async def test_proof_over_anything_else_is_refused(
         ),
         (
             lambda hello: hello._replace(dialler=PARENT.code),
-            f"no key of {PARENT.code} is known here",
+            f"here is {PARENT.code} itself",
         ),
         (
             lambda hello: hello._replace(answerer=OTHER.code),
@@ -238,6 +241,7 @@ def test_messages_come_back_as_they_were() -> None:
     answer = Answer(secrets.token_bytes(32), secrets.token_bytes(64))
     assert decode_answer(encode_answer(answer)) == answer
     assert decode_proof(encode_proof(answer.signature)) == answer.signature
+    assert decode_certificates(encode_certificates([b"a", b""])) == [b"a", b""]
 
 
 def test_message_beyond_the_limit_is_not_even_decoded() -> None:
@@ -245,6 +249,8 @@ def test_message_beyond_the_limit_is_not_even_decoded() -> None:
     for decode in (decode_hello, decode_answer, decode_proof):
         with pytest.raises(FaultError, match="larger than the limit"):
             decode(bytes(MESSAGE_BYTES_MAX + 1))
+    with pytest.raises(FaultError, match="larger than the limit"):
+        decode_certificates(bytes(CERTIFICATES_BYTES_MAX + 1))
 
 
 def test_message_altered_anywhere_is_another_one_or_none() -> None:
