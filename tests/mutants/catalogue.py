@@ -30,6 +30,9 @@ class Mutant:
 
 
 ACCEPT: Final = "shared/log/accept.py"
+BYPASS: Final = "shared/domain/custody/bypass.py"
+LACKS: Final = "shared/domain/custody/lacks.py"
+BYPASS_TESTS: Final = "tests/unit/domain/test_bypass.py"
 AUTHOR: Final = "shared/node/author.py"
 FRAMES: Final = "shared/link/frames.py"
 LOG: Final = "shared/log/log.py"
@@ -268,5 +271,33 @@ MUTANTS: Final = (
         "        return rank, len(self._followed(issuer.author, issuer.epoch)), one.seq, one.rid\n",
         "        return rank, 0, 0, one.rid\n",
         tests=(ROSTER_TESTS,),
+    ),
+    Mutant(
+        "what came by the by-pass proves the tree",
+        BYPASS,
+        "_is_beat(lack) and lack not in self._beats for",
+        "_is_beat(lack) for",
+        tests=(BYPASS_TESTS,),
+    ),
+    Mutant(
+        "trials do not become rarer",
+        BYPASS,
+        "min(2 * self._open_ms, self.times.open_ms_max)",
+        "self._open_ms",
+        tests=(BYPASS_TESTS,),
+    ),
+    Mutant(
+        "a town's beat speaks for the district's feeds",
+        LACKS,
+        "                if held.author == author:\n",
+        "                if held.author:\n",
+        tests=("tests/unit/domain/test_lacks.py",),
+    ),
+    Mutant(
+        "certificates of anybody are taken in the handshake",
+        "shared/node/papers.py",
+        "            if not all(_leads(run.feed, self._log.me, caller) for run in frame.runs):\n",
+        "            if not frame.runs:\n",
+        tests=("tests/unit/node/test_papers.py",),
     ),
 )
