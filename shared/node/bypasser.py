@@ -90,10 +90,10 @@ class Bypasser:
         link: asyncio.Task[None] | None = None
         try:
             while True:
-                was_open = self._bypass.is_open
+                phase = self._bypass.phase
                 now_ms = self._ran_ms + self._running_ms() - started_ms
                 pause_ms = self._bypass.look(now_ms, self.lacks.now())
-                await self._save(now_ms, is_changed=was_open is not self._bypass.is_open)
+                await self._save(now_ms, is_changed=phase is not self._bypass.phase)
                 if self._bypass.is_open and link is None:
                     link = asyncio.create_task(self._keep(carrier))
                 elif not self._bypass.is_open and link is not None:
