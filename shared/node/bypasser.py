@@ -26,8 +26,8 @@ SAVES: Final = 24
 """The state is written so often in the time after which it opens, also without a change: once in
 65 min of 26 h. A restart loses less than that."""
 
-RETRY_SECONDS: Final = 5.0
-"""After the state could not be read, it is tried again this late."""
+RETRY_SECONDS: Final = 1.0
+"""While state and log are not read, it is tried again this late."""
 
 logger = structlog.get_logger(__name__)
 
@@ -84,24 +84,24 @@ class Bypasser:
 
     async def run(self, carrier: Carrier) -> None:
         """Look whether the tree carries, and link to ``target`` while it does not."""
-        while not await self._read():
+        # What was not read yet would look as if it came only now.
+        while not (self.lacks.is_complete and await self._read()):
             await self._clock.sleep(RETRY_SECONDS)
         started_ms = self._running_ms()
         link: asyncio.Task[None] | None = None
-        try:
+        async with asyncio.TaskGroup() as tasks:
             while True:
                 phase = self._bypass.phase
                 now_ms = self._ran_ms + self._running_ms() - started_ms
                 pause_ms = self._bypass.look(now_ms, self.lacks.now())
                 await self._save(now_ms, is_changed=phase is not self._bypass.phase)
                 if self._bypass.is_open and link is None:
-                    link = asyncio.create_task(self._keep(carrier))
+                    link = tasks.create_task(self._keep(carrier))
                 elif not self._bypass.is_open and link is not None:
-                    await _end(link)
+                    link.cancel()
+                    await asyncio.gather(link, return_exceptions=True)
                     link = None
                 await self._clock.sleep(pause_ms / 1000)
-        finally:
-            await _end(link)
 
     async def _keep(self, carrier: Carrier) -> None:
         because = self._bypass.because
@@ -141,9 +141,3 @@ class Bypasser:
 
     def _running_ms(self) -> int:
         return int(self._clock.monotonic() * 1000)
-
-
-async def _end(link: asyncio.Task[None] | None) -> None:
-    if link is not None:
-        link.cancel()
-        await asyncio.gather(link, return_exceptions=True)

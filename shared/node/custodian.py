@@ -114,6 +114,8 @@ class Custodian:
                 learned += 1
         finally:
             self._changed.update(told[learned:])  # what could not be read is read later
+        if self._lacks is not None:
+            self._lacks.is_complete = True
         sights, self._sights = self._sights, {}
         for rid, (since_ms, urgent) in sights.items():
             self._book.note_shown(rid, since_ms, urgent=urgent)

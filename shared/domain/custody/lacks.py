@@ -39,7 +39,11 @@ class Lack(NamedTuple):
 
 
 class Lacks:
-    """What one node lacks. Feed it like a ``Book``, with heads and with statements."""
+    """What one node lacks. Feed it like a ``Book``, with heads and with statements.
+
+    Attributes:
+        is_complete: All that the log held at start was fed; until then ``now`` tells nothing.
+    """
 
     def __init__(self, me: str, ancestors: Sequence[str]) -> None:
         """Begin with an empty log.
@@ -48,6 +52,7 @@ class Lacks:
             me: Code of this node.
             ancestors: Codes of all above it.
         """
+        self.is_complete = False
         self._me = me
         self._held: dict[Feed, FeedState] = {}
         self._beats = dict.fromkeys(ancestors, 0)

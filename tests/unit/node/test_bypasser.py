@@ -6,6 +6,7 @@ from random import Random
 from typing import Final
 
 from shared.domain.custody.bypass import BypassTimes
+from shared.domain.custody.kinds import Stated
 from shared.domain.custody.lacks import Lacks, Reason
 from shared.errors import StorageError
 from shared.link.carrier import Connection, LinkDownError
@@ -15,9 +16,10 @@ from shared.log.store import Batch
 from shared.node.bypasser import Bypasser
 from shared.node.clock import SystemClock
 from shared.node.links import Links
+from shared.record.feed import Feed
 from tests.simulation.virtual import run
 from tests.support.records import key_of
-from tests.support.trust import DISTRICT, TOWN, VILLAGE, small_district
+from tests.support.trust import DISTRICT, EPOCH, TOWN, VILLAGE, small_district
 
 START_MS: Final = 1_795_500_000_000
 HOUR: Final = 3_600.0
@@ -59,10 +61,20 @@ class Box:
             clock=clock, chance=chance, times=TIMES,
         )  # fmt: skip
 
-    async def runs(self, hours: float) -> Bypasser:
-        """Let a process live for so long; return it as it was at its end."""
+    async def runs(self, hours: float, beats: int = 0) -> Bypasser:
+        """Let a process live for so long; return it as it was at its end.
+
+        Args:
+            hours: How long.
+            beats: How many of each ancestor its log holds; reading it takes a while.
+        """
         bypasser = self.bypasser()
         life = asyncio.create_task(bypasser.run(self.carrier))
+        await asyncio.sleep(10)
+        for code in beats * (TOWN, DISTRICT):
+            audience = code + "*"
+            bypasser.lacks.learn(Feed(code, EPOCH, "custody", audience), Stated(use="beat"))
+        bypasser.lacks.is_complete = True
         await asyncio.sleep(hours * HOUR)
         life.cancel()
         await asyncio.gather(life, return_exceptions=True)
@@ -92,6 +104,22 @@ def test_a_box_that_is_off_at_night_waits_for_26_hours_too() -> None:
         await box.runs(0.1)
         assert box.carrier.dialled
         assert fourth.since_ms is None
+
+    run(days())
+
+
+def test_beats_that_are_read_again_are_no_news() -> None:
+    """What the log held before neither begins the 26 h anew nor ends a trial."""
+
+    async def days() -> None:
+        box = Box()
+        await box.runs(20, beats=4)
+        assert (await box.runs(8, beats=4)).because is not None
+        await box.runs(25, beats=5)
+        box.carrier.dialled.clear()
+        assert (await box.runs(2, beats=5)).because is not None
+        assert not box.carrier.dialled
+        assert (await box.runs(1, beats=6)).because is None
 
     run(days())
 
