@@ -14,6 +14,7 @@ import zstandard
 from broker.cable import Cable
 from broker.faults import Direction, Fate, OnFrame
 from broker.memory import MemoryHub
+from shared.domain.custody.bypass import BypassTimes
 from shared.log.log import Log
 from shared.log.offload import inline
 from shared.node.clock import SystemClock
@@ -53,6 +54,7 @@ class Totals:
         epochs: Epochs opened.
         crashes: Processes that died.
         restores: Backups put back.
+        bypasses: Links of villages to the district.
         quiet: Frames an hour on the busiest link when all was done; the worst.
     """
 
@@ -65,6 +67,7 @@ class Totals:
     epochs: int = 0
     crashes: int = 0
     restores: int = 0
+    bypasses: int = 0
     quiet: float = 0.0
 
     def add(self, other: "Totals") -> None:
@@ -135,14 +138,23 @@ class District:
         problems: What must never happen and did.
     """
 
-    def __init__(self, chance: Random, folder: Path | None, *, broadcasting: bool) -> None:
+    def __init__(
+        self,
+        chance: Random,
+        folder: Path | None,
+        *,
+        broadcasting: bool,
+        bypass: BypassTimes | None = None,
+    ) -> None:
         """Prepare; ``found`` sets up the first box.
 
         Args:
             chance: See the class.
             folder: The logs are files there; None: they are in memory.
             broadcasting: Relays say to all below at once what is for all of them.
+            bypass: How patient villages are; None: as patient as real ones.
         """
+        self._bypass = bypass or BypassTimes()
         self._broadcasting = broadcasting
         self.chance = chance
         self.hosts: dict[str, Host] = {}
@@ -213,6 +225,7 @@ class District:
             entropy=self.chance.randbytes,
             chance=Random(self.chance.random()),
             offload=inline,
+            bypass=self._bypass,
         )
         cable = Cable(Random(self.chance.random()), on_frame=self.watch.observer(code))
         host = Host(identity, keys, disk, around, self._hub, cable, self.report,

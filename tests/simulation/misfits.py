@@ -2,6 +2,7 @@
 withholds.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -25,18 +26,22 @@ class LyingCarrier:
 
     Attributes:
         lies: How many more Heads are altered.
+        dialled: How often each neighbour took a link.
     """
 
     def __init__(self, inner: Carrier, key: SigningKey, chance: Random) -> None:
         """Sign the lies with the node's own ``key``."""
         self.lies = 0
+        self.dialled = Counter[str]()
         self._inner = inner
         self._key = key
         self._chance = chance
 
     async def dial(self, peer: str, address: str) -> Connection:
         """See the port."""
-        return _LyingConnection(self, await self._inner.dial(peer, address))
+        connection = await self._inner.dial(peer, address)
+        self.dialled[peer] += 1
+        return _LyingConnection(self, connection)
 
     def told(self, frame: bytes) -> bytes:
         """Return what is sent instead of ``frame``."""

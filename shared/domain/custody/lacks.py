@@ -68,8 +68,9 @@ class Lacks:
     def learn(self, feed: Feed, body: Stated) -> None:
         """Take in a custody record of any author; what is no word of an ancestor to us is nothing.
 
-        Of beats the one learned last says who is late. After a restart that may be one of an
-        earlier epoch, until the next beat comes.
+        Of beats the one learned last says who is late and up to where its feeds go: a restored
+        ancestor may have less. After a restart that may be one of an earlier epoch, until the next
+        beat comes. Receipts take nothing back (see ``Lateness.proved``).
         """
         author = feed.author
         if author not in self._beats:
@@ -79,11 +80,12 @@ class Lacks:
             self._late[author] = self._me in body.late
             for held in body.held:
                 if held.author == author:
-                    _raise(self._named[author], held.feed, held.up_to)
+                    self._named[author][held.feed] = held.up_to
         elif body.use == "receipt" and feed.audience == self._me:
             for held in body.held:
                 if held.author == self._me:
-                    _raise(self._receipts[author], held.feed, held.up_to)
+                    covered = self._receipts[author]
+                    covered[held.feed] = max(held.up_to, covered.get(held.feed, 0))
 
     def now(self) -> frozenset[Lack]:
         """Return what is lacked; that the next beat has not come yet is always among it."""
@@ -108,7 +110,3 @@ class Lacks:
             for ancestor, upto in covered.items()
             if upto < count
         }
-
-
-def _raise(counts: dict[Feed, int], feed: Feed, count: int) -> None:
-    counts[feed] = max(count, counts.get(feed, 0))

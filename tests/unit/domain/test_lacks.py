@@ -84,6 +84,16 @@ def test_heads_of_a_beat_are_to_arrive() -> None:
     assert found(of) == set()
 
 
+def test_a_district_that_lost_records_names_less() -> None:
+    """After a restore its last beat counts: what nobody has any more never arrives."""
+    of = lacks()
+    of.learn(*beat(DISTRICT, (NOTICES, 9)))
+    of.note_change(NOTICES, state(4))
+    assert found(of) == {(DISTRICT, Reason.NOT_ARRIVED, 4)}
+    of.learn(*beat(DISTRICT, (NOTICES, 4)))
+    assert found(of) == set()
+
+
 def test_forked_feeds_are_no_lack() -> None:
     """Their trunk ends before what was stated; more of it never comes."""
     of = lacks()
