@@ -37,7 +37,7 @@ ADDRESS_CHARS_MAX: Final = 200
 MESSAGE_BYTES_MAX: Final = 1024
 
 CERTIFICATES_BYTES_MAX: Final = 1 << 20
-"""A town's certificates of 300 villages have some 200 KiB once packed."""
+"""Those of a town with 300 villages were measured as 85 kB."""
 
 _SCHEMES: Final = {
     "ws": "ws", "http": "ws", "wss": "wss", "https": "wss", "amqp": "amqp", "amqps": "amqps",
