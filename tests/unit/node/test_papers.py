@@ -7,6 +7,7 @@ import pytest
 
 from broker.introduction import Identity
 from broker.websocket import LinkRoute, WebSocketCarrier
+from broker.websocket_connection import Timing
 from shared.errors import FaultError, RefusedError, StorageError
 from shared.link.carrier import LinkDownError
 from shared.link.frames import Chunk, Heads, Mode, encode_chunk, encode_heads
@@ -29,6 +30,7 @@ from tests.support.trust import (
     small_district,
 )
 
+TIMING = Timing(close_seconds=0.05)
 SMALL = small_district()
 OF_DISTRICT = (SMALL.founded, SMALL.district_opened, SMALL.town_certified)
 OF_PATH = (SMALL.town_opened, SMALL.village_certified, SMALL.village_opened)
@@ -57,7 +59,7 @@ async def district(log: Log) -> AsyncIterator[tuple[Answering, str]]:
     def keys_of(code: str) -> Sequence[PublicKey]:
         return log.roster.keys_of(code)  # another roster after each commit that adds trust
 
-    route = LinkRoute(me, keys_of, answering)
+    route = LinkRoute(me, keys_of, answering, timing=TIMING)
     async with serving(route.handle, route.close) as address:
         yield answering, address
         answering.release.set()
@@ -67,7 +69,7 @@ async def district(log: Log) -> AsyncIterator[tuple[Answering, str]]:
 async def dialling(log: Log, key: int = 2) -> AsyncIterator[WebSocketCarrier]:
     """The carrier of a village."""
     me = Identity(VILLAGE, key_of(key), papers_of(log))
-    carrier = WebSocketCarrier(me, log.roster.keys_of)
+    carrier = WebSocketCarrier(me, log.roster.keys_of, timing=TIMING)
     yield carrier
     await carrier.close()
 
