@@ -19,6 +19,7 @@ from shared.domain.notices import view as notices
 from shared.domain.notices.kinds import CORRECTED, PUBLISHED, WITHDRAWN
 from shared.errors import NotFoundError, RefusedError, SanjiError, UnavailableError
 from shared.node.author import Draft, Written
+from shared.node.evidence import gather_evidence
 from shared.node.node import Node
 from shared.node.views import Views
 from shared.record.feed import UPWARD, Level, is_above
@@ -282,6 +283,11 @@ async def show(node: Node, _progress: Progress, *, rid: str) -> dict[str, Any]:
     return await evidence.show(node, _views(node), rid)
 
 
+async def gather(node: Node, _progress: Progress, *, rid: str) -> dict[str, Any]:
+    """Return the evidence file of a record, hex: whoever asked writes it where it may."""
+    return {"evidence": (await gather_evidence(node, await find_rid(node.log, rid))).hex()}
+
+
 async def verify(node: Node, progress: Progress) -> dict[str, Any]:
     """Check every signature, chain and body of the log."""
     return await evidence.verify(node.log, progress)
@@ -325,6 +331,7 @@ ACTS: Final[dict[str, Act]] = {
     "rebuild": rebuild,
     "show": show,
     "verify": verify,
+    "evidence": gather,
     "export": export,
     "import": take_in,
     "status": tell_status,

@@ -23,6 +23,7 @@ from shared.app.cli import (
     show_result,
     write_file,
 )
+from shared.app.evidence_command import add_evidence
 from shared.app.membership import join as join_district
 from shared.app.moving_command import add_moving
 from shared.app.notify import READY, STOPPING, notify
@@ -54,6 +55,7 @@ def common(level: Level, surface: Callable[[], Surface] | None = None) -> typer.
     _add_keeping(app)
     add_moving(app)
     add_backup(app, level)
+    add_evidence(app)
     _add_people(app)
     return app
 

@@ -149,6 +149,31 @@ def accept(  # noqa: PLR0911 - a list of judgements, each with its own end
     return _continue(usable, held, base, in_order=in_order)
 
 
+def vouch(run: Run, roster: Roster) -> Base:
+    """Return what ``run`` stands on, if it is good by itself: as evidence, with nothing before it.
+
+    Args:
+        run: Its last record must be signed by the author, in the trust lane each; bodies may be
+            missing.
+        roster: The trust facts that came with it.
+
+    Raises:
+        FaultError: bytes, hashes, base, chain or signature are wrong.
+    """
+    check_run(run)
+    base = _base(run, roster)
+    if base is None or (run.feed.epoch == ROOT_EPOCH and run.first_seq):
+        raise FaultError(f"nothing here says whose {run.feed} is")
+    if run.records[0].envelope.kid != base.certificate.key.kid:
+        raise FaultError("signed by another key than the author's")
+    if run.first_seq == 0 and run.records[0].header.prev != base.first_prev:
+        raise FaultError("the feed begins on another base")
+    each = run.feed.lane == "trust"
+    if _vouched(run.records, base.certificate.key, each=each) < len(run.records):
+        raise FaultError("a signature is not the author's")
+    return base
+
+
 def _base(run: Run, roster: Roster) -> Base | None:
     first = run.records[0]
     if run.feed.epoch == ROOT_EPOCH and run.first_seq == 0:

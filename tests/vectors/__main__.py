@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.vectors.make import FOLDER, path_of, render, vectors
+from tests.vectors.files import FOLDER, path_of, render, vectors
 
 
 def main() -> int:

@@ -1,9 +1,7 @@
 """The vectors, made anew: the same keys, salts and times give the same bytes every time."""
 
-import json
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
 import cbor2
@@ -28,8 +26,6 @@ from shared.record.record import Record
 from shared.record.run import Run
 from shared.trust.invitation import Invitation, proof_message
 from shared.trust.keys import SigningKey, sealing_public
-
-FOLDER: Final = Path(__file__).parent
 
 DISTRICT: Final = "340602"
 TOWN: Final = "340602100"
@@ -324,8 +320,8 @@ def _keys_vector() -> Vector:
     }  # fmt: skip
 
 
-def vectors() -> dict[str, Vector]:
-    """Return all vectors by the name of their file, without its ending."""
+def wire_vectors() -> dict[str, Vector]:
+    """Return the vectors of records and frames by the name of their file, without its ending."""
     made = [
         _keys_vector(),
         *(_record_vector(name, one) for name, one in records().items()),
@@ -336,13 +332,3 @@ def vectors() -> dict[str, Vector]:
         _invitation_vector(),
     ]
     return {vector["file"]: vector for vector in made}
-
-
-def path_of(name: str) -> Path:
-    """Return where the vector of that name is kept."""
-    return FOLDER / f"{name}.json"
-
-
-def render(vector: Vector) -> str:
-    """Return the text of a vector's file."""
-    return json.dumps(vector, ensure_ascii=False, indent=2) + "\n"

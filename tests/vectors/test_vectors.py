@@ -21,17 +21,8 @@ from shared.record.run import Run
 from shared.trust.invitation import read_token
 from shared.trust.keys import PublicKey
 from shared.trust.roster import Roster
-from tests.vectors.make import (
-    FOLDER,
-    heads,
-    invitation,
-    path_of,
-    records,
-    render,
-    run,
-    signing_key,
-    vectors,
-)
+from tests.vectors.files import FOLDER, path_of, render, vectors
+from tests.vectors.make import heads, invitation, records, run, signing_key
 
 MADE = vectors()
 NAMES = [*records()]

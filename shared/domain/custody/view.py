@@ -148,6 +148,40 @@ def held_since_each(
     return held
 
 
+def statements(
+    conn: Connection, feed_key: bytes, seq: int, limit: int
+) -> list[tuple[bytes, int, bytes]]:
+    """Return by which proof or receipt each stater first covered record ``seq`` of a feed.
+
+    Args:
+        conn: A connection to the node's database.
+        feed_key: ``Feed.key``.
+        seq: Number of the record.
+        limit: So many staters at most, those from the top down.
+
+    Returns:
+        The rid of the statement, the count and the head's rid that it names.
+    """
+    columns = CUSTODY_HELD.c
+    place = func.row_number().over(
+        partition_by=columns.stater,
+        order_by=(columns["count"], columns.since_ms, columns.subject, columns.position),
+    )
+    covering = (
+        select(columns.subject, columns.stater, columns.stater_level, columns["count"],
+               columns.rid, place.label("place"))
+        .where(columns.feed == feed_key, columns["count"] > seq, columns.use != "beat")
+        .subquery()
+    )  # fmt: skip
+    query = (
+        select(covering.c.subject, covering.c["count"], covering.c.rid)
+        .where(covering.c.place == 1)
+        .order_by(covering.c.stater_level, covering.c.stater)
+        .limit(limit)
+    )
+    return [(subject, count, rid) for subject, count, rid in conn.execute(query)]
+
+
 def shown_since(conn: Connection, rids: Iterable[bytes]) -> dict[bytes, dict[str, int]]:
     """Return since when each notice stands on which node's screens, in its own signed words.
 
