@@ -17,6 +17,7 @@ from shared.domain.cases.clocks import Limit, handling
 from shared.domain.cases.rules import ACCUSE, CONCERNS
 from shared.domain.notices import view as notices
 from shared.errors import InvalidError, NotFoundError, RefusedError, SanjiError
+from shared.node.evidence import gather_evidence
 from shared.web.cards import cards_of
 from shared.web.case_words import SCORES, TOPICS
 from shared.web.i18n import Words, later
@@ -24,6 +25,7 @@ from shared.web.security import form_of
 from shared.web.site import Site
 from shared.web.slip import qr, read_slip, slip_text
 from shared.web.trouble import why
+from shared.web.verify import evidence_file
 from village.drawer import Drawer, Slip
 
 BOARD_NOTICES: Final = 6
@@ -90,6 +92,7 @@ class Kiosk:
             web.post("/follow", self.look_up),
             web.get("/case/{slip}", self.case),
             web.post("/case/{slip}", self.rate),
+            web.get("/case/{slip}/evidence", self.evidence),
             web.post("/leave", self.leave),
         )
 
@@ -274,6 +277,18 @@ class Kiosk:
         except RefusedError:
             return await self._case(request, words.say("这件事已经评过了。"))
         raise web.HTTPSeeOther(f"/case/{name}")
+
+    async def evidence(self, request: web.Request) -> web.Response:
+        """Give the evidence file of what somebody filed to whoever has the secret.
+
+        Not on a kiosk: what was said would lie in its browser for the next one.
+        """
+        _, slip = self._slip(request)
+        if not slip.secret or self._site.look(request).kiosk:
+            raise web.HTTPNotFound
+        told = await self._act("follow", receipt=slip.receipt, secret=slip.secret)
+        rid = bytes.fromhex(told["rid"])
+        return evidence_file(rid, await gather_evidence(self._site.node, rid))
 
     async def leave(self, request: web.Request) -> web.Response:
         """Wipe what the kiosk knew of the person who left."""

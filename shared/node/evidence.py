@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Final
 
 from shared.domain.custody import view as custody
@@ -115,7 +116,7 @@ def _vouched(run: Sequence[Record], key: PublicKey, places: Iterable[int]) -> in
         RefusedError: no signature of the run is good.
     """
     last = max(places, default=0)
-    for index in (*range(last, len(run)), *reversed(range(last))):
+    for index in chain(range(last, len(run)), reversed(range(last))):
         if key.verifies(run[index].envelope, RECORD_AAD):
             return index + 1
     raise RefusedError("no signature vouches for this record yet; wait for a later one.")

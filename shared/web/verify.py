@@ -1,7 +1,8 @@
 """Checking a printed notice: is it genuine, and does it still hold?
 
 The QR of a notice leads here at whatever node is asked. The answer comes from that node's own log:
-the signature is checked anew against the certificate chain to the pinned anchor.
+the signature is checked anew against the certificate chain to the pinned anchor. Who would rather
+trust no node takes the evidence file along.
 """
 
 import re
@@ -13,8 +14,10 @@ from typing import Final
 from aiohttp import web
 
 from shared.domain.notices import view
+from shared.domain.notices.rules import NoticeState
 from shared.errors import NotFoundError
 from shared.log.store import Stored
+from shared.node.evidence import gather_evidence
 from shared.record.envelope import RECORD_AAD
 from shared.web.cards import card_of, groups
 from shared.web.i18n import Words, later
@@ -46,7 +49,11 @@ class VerifyPages:
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Return the pages."""
-        return (web.get("/verify", self.ask), web.get("/verify/{number}", self.verdict))
+        return (
+            web.get("/verify", self.ask),
+            web.get("/verify/{rid:[0-9a-f]{64}}.evidence", self.evidence),
+            web.get("/verify/{number}", self.verdict),
+        )
 
     async def ask(self, request: web.Request) -> web.Response:
         """Ask for the number, or look up what was typed or scanned."""
@@ -84,6 +91,18 @@ class VerifyPages:
             mark=groups(stored.record.rid.hex()[:DIGITS_MIN]), held=self._held(stored, words),
         )  # fmt: skip
 
+    async def evidence(self, request: web.Request) -> web.Response:
+        """Give the evidence file of a notice: of what everybody may read, and of nothing else.
+
+        A withdrawn one goes without its words, as on its page.
+        """
+        rid = bytes.fromhex(request.match_info["rid"])
+        row = await self._site.query(partial(view.get, rid=rid), self._site.words(request))
+        if row is None:
+            raise web.HTTPNotFound
+        with_body = row.state != NoticeState.WITHDRAWN
+        return evidence_file(rid, await gather_evidence(self._site.node, rid, with_body=with_body))
+
     def _held(self, stored: Stored, words: Words) -> str:
         return words.moment(stored.stored_at_ms, self._site.node.clock.wall_ms())
 
@@ -98,6 +117,16 @@ class VerifyPages:
             return await log.find(found[0])
         except NotFoundError:
             return None
+
+
+def evidence_file(rid: bytes, data: bytes) -> web.Response:
+    """Return an evidence file as a browser saves it."""
+    name = f"sanji-{rid.hex()[:DIGITS_MIN]}.evidence"
+    return web.Response(
+        body=data, content_type="application/cbor",
+        headers={"Content-Disposition": f'attachment; filename="{name}"',
+                 "Cache-Control": "no-store"},
+    )  # fmt: skip
 
 
 def read_number(text: str) -> str:

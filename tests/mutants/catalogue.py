@@ -42,6 +42,8 @@ ACCEPT_TESTS: Final = "tests/unit/log/test_accept.py"
 BAD_TESTS: Final = "tests/integration/test_bad_neighbour.py"
 ROSTER_TESTS: Final = "tests/unit/trust/test_roster.py"
 SESSION_TESTS: Final = "tests/property/test_session.py"
+EVIDENCE: Final = "shared/domain/evidence.py"
+EVIDENCE_TESTS: Final = "tests/vectors/test_evidence.py"
 
 MUTANTS: Final = (
     Mutant(
@@ -299,5 +301,38 @@ MUTANTS: Final = (
         "            if not all(_leads(run.feed, self._log.me, caller) for run in frame.runs):\n",
         "            if not frame.runs:\n",
         tests=("tests/unit/node/test_papers.py",),
+        "evidence takes a count for the record that it counts",
+        EVIDENCE,
+        "        if held.feed == run.feed and rids.get(held.rid) == held.up_to - 1:\n",
+        "        if held.feed == run.feed and held.up_to > run.first_seq:\n",
+        tests=(EVIDENCE_TESTS,),
+    ),
+    Mutant(
+        "evidence takes the author's word for another's",
+        EVIDENCE,
+        "    own = header.feed.author == run.feed.author\n",
+        "    own = False\n",
+        tests=(EVIDENCE_TESTS,),
+    ),
+    Mutant(
+        "evidence may hold certificates that do not count",
+        EVIDENCE,
+        "    if len(bases) != len(known) or not all(record.rid in known for record in bases):\n",
+        "    if not known:\n",
+        tests=(EVIDENCE_TESTS,),
+    ),
+    Mutant(
+        "evidence may begin on another base",
+        ACCEPT,
+        "    if run.first_seq == 0 and run.records[0].header.prev != base.first_prev:\n",
+        "    if run.first_seq < 0:\n",
+        tests=(EVIDENCE_TESTS,),
+    ),
+    Mutant(
+        "evidence takes any signature",
+        ACCEPT,
+        "    if _vouched(run.records, base.certificate.key, each=each) < len(run.records):\n",
+        "    if not _vouched(run.records, base.certificate.key, each=each):\n",
+        tests=(EVIDENCE_TESTS,),
     ),
 )

@@ -230,6 +230,7 @@ def _bad_runs() -> dict[str, bytes]:
     return {
         "a bad signature": pack(CHAIN, [unsigned(FILING)]),
         "a bad signature that nobody vouches for": pack(CHAIN[:4], [first, unsigned(second)]),
+        "a last successor that is not signed": pack(CHAIN[:4], [town[0], unsigned(town[1])]),
         "another key": pack(CHAIN, [rewritten(FILING, FILING.body or b"", "town")]),
         "a successor missing": pack(CHAIN[:4], [town[0], town[2]]),
         "a successor of another branch": pack(CHAIN[:4], [town[0], other[1], town[2]]),
@@ -286,7 +287,7 @@ def _bad_statements() -> dict[str, bytes]:
 
 def evidence_vector() -> Vector:
     """Return all of them: what each proves, None if nothing."""
-    files = [
+    files: list[Vector] = [
         {"is": name, "proves": told(prove(decode_evidence(data))), "data": data.hex()}
         for name, data in good().items()
     ]

@@ -51,6 +51,25 @@ def test_since_when_a_record_is_held_is_the_earliest_statement_that_covers_it() 
     }
 
 
+def test_the_statements_that_first_cover_a_record() -> None:
+    """One of each stater, from the top down; no beat, none before it, none of another feed."""
+    beat = Stated(use="beat", held=(Held(TOWN, EPOCH.hex(), "ordinary", "^", 4, "ab" * 32, 5, 0),))
+    facts = [
+        receipt("1", TOWN, 2, 100),
+        receipt("2", TOWN, 5, 200),
+        receipt("3", TOWN, 4, 300),
+        receipt("4", DISTRICT, 9, 400),
+        receipt("5", TOWN, 4, 50, Feed(OTHER_VILLAGE, EPOCH, "ordinary", "^")),
+        fact("6", TOWN, beat, audience=TOWN + "*", lane="custody"),
+    ]
+    conn = stored(*(view.fold(one.rid, [one]) for one in facts))
+    first = [(one.rid, count) for one, count in ((facts[3], 9), (facts[2], 4))]
+    head = bytes.fromhex("ab" * 32)
+    assert view.statements(conn, FEED.key, 2, 8) == [(*one, head) for one in first]
+    assert view.statements(conn, FEED.key, 2, 1) == [(*first[0], head)]
+    assert view.statements(conn, FEED.key, 9, 8) == []
+
+
 def test_a_beat_is_no_evidence_of_holding() -> None:
     """An author that names its own head has not received it."""
     entry = Held(TOWN, EPOCH.hex(), "ordinary", TOWN + "*", 1, "ab" * 32, 5, 0)

@@ -15,6 +15,7 @@ from shared.domain.cases.kinds import ANSWERED
 from shared.domain.custody.kinds import Stated
 from shared.domain.custody.lacks import Lack, Reason
 from shared.domain.custody.rules import Intervals
+from shared.domain.evidence import decode_evidence, prove
 from shared.domain.notices.kinds import PUBLISHED
 from shared.record.feed import Feed
 from shared.trust.authority import read_as
@@ -50,6 +51,13 @@ class Village(Served):
         found = re.search(r'class="number">([^<]+)<', page)
         assert found is not None
         return path, found[1].replace("\u2011", "-")
+
+    async def scanned(self) -> str:
+        """File something; return what a scanner reads from the receipt."""
+        path, number = await self.file()
+        paper = await self.get(f"{path}/58")
+        secret = "".join(re.findall(r"\b\d{4}\b", paper.split("扫不了码")[1].split("<hr>")[0]))
+        return f"http://x/follow#{number.replace(' ', '_')}.{secret}"
 
     async def warn(self) -> str:
         """Take in an urgent notice of the town; return its rid."""
@@ -210,18 +218,34 @@ async def test_the_number_alone_shows_no_words(village: Village) -> None:
 
 async def test_the_receipt_opens_words_and_answer_and_rates(village: Village) -> None:
     """With the secret of the paper; a second rating is refused in words."""
-    path, number = await village.file()
-    paper = await village.get(f"{path}/58")
-    secret = "".join(re.findall(r"\b\d{4}\b", paper.split("扫不了码")[1].split("<hr>")[0]))
+    scanned = await village.scanned()
     await village.answer()
-    text = f"http://x/follow#{number.replace(' ', '_')}.{secret}"
-    case, page = await village.post("/follow", receipt=text)
+    case, page = await village.post("/follow", receipt=scanned)
     assert "路灯坏了 &lt;b&gt;三盏&lt;/b&gt;" in page
     assert "换好了。" in page
     assert "请选一样" in (await village.post(case, score="great"))[1]
     _, page = await village.post(case, score="satisfied")
     assert "已评价" in page
     assert "已经评过了" in (await village.post(case, score="fair"))[1]
+
+
+async def test_the_receipt_gives_evidence_of_what_was_filed(village: Village) -> None:
+    """To who has the secret, with the words; not for the number alone, and not on a kiosk."""
+    scanned = await village.scanned()
+    case, page = await village.post("/follow", receipt=scanned)
+    assert f'href="{case}/evidence"' in page
+    async with village.client.get(f"{case}/evidence") as response:
+        proof = prove(decode_evidence(await response.read()))
+    assert proof.record.header.feed == Feed(VILLAGE, EPOCH, "ordinary", "^")
+    assert proof.record.body is not None
+    assert "三盏" in proof.record.body.decode()
+    assert [one.division for one in proof.path] == [VILLAGE, TOWN, DISTRICT]
+    bare, page = await village.post("/follow", receipt=f"{LABEL} 26-0001-5")
+    assert "/evidence" not in page
+    await village.get(f"{bare}/evidence", 404)
+    await village.get("/kiosk")
+    assert "/evidence" not in await village.get(case)
+    await village.get(f"{case}/evidence", 404)
 
 
 async def test_a_page_is_wiped(village: Village) -> None:
