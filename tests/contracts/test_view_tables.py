@@ -8,7 +8,7 @@ from sqlalchemy import Connection, String, select
 
 from shared.domain.catalogue import KINDS, PROJECTIONS
 from shared.domain.custody.gaps import Missing, missing
-from shared.domain.custody.view import CUSTODY_HELD
+from shared.domain.custody.view import CUSTODY_HELD, statements
 from shared.domain.notices import view
 from shared.domain.notices.words import query_of
 from shared.domain.tables import VIEWS
@@ -71,6 +71,25 @@ async def test_views_of_this_version_stay(database: Database) -> None:
     await database.run(create_views)
     assert await database.run(shown) == before
     assert await views.catch_up() == 0
+
+
+async def test_first_statements_are_found_on_each_database(database: Database) -> None:
+    """By each stater the first that covers a record, the same as by looking at every row."""
+
+    def look(connection: Connection) -> int:
+        columns = CUSTODY_HELD.c
+        query = select(columns.feed, columns.stater, columns["count"], columns.subject)
+        rows = connection.execute(query.where(columns.use != "beat")).all()
+        for feed, seq in {(row[0], number) for row in rows for number in range(3)}:
+            covering = [row for row in rows if row[0] == feed and row[2] > seq]
+            least = {row[1]: row[2] for row in sorted(covering, key=lambda row: -row[2])}
+            by = {row[3]: row[1] for row in covering}
+            told = statements(connection, feed, seq, 99)
+            assert {by[rid]: count for rid, count, _ in told} == least
+            assert len(told) == len(least)
+        return len(rows)
+
+    assert await database.run(look) > 0
 
 
 async def test_what_is_missing_is_found_on_each_database(database: Database) -> None:
