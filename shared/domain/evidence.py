@@ -169,21 +169,29 @@ def prove(evidence: Evidence) -> Proof:
 
 
 def _learned(bases: Sequence[Record]) -> Roster:
-    """Return what the certificates and openings say; each of them has to count.
+    """Return what the certificates and openings say.
 
-    So a division is certified once in a file: which of two certificates counts, a node knows,
-    which holds all of them.
+    Each of them has to count where it stands, and still in the end: which of two certificates of
+    a division counts, only a node knows, which holds all of them.
     """
     roster = Roster(bases[0].rid)
     for record in bases:
         vouch(Run(record.header.feed, record.header.seq, (record,)), roster)
         roster.learn(record)
-    known = {certificate.rid for certificate in roster.divisions().values()}
-    for code in roster.divisions():
-        known |= {one.rid for one in roster.incarnations_of(code).values()}
-    if len(bases) != len(known) or not all(record.rid in known for record in bases):
-        raise FaultError("a record on which the others should stand certifies nobody")
+        _check_counts(record, roster)
+    for record in bases:
+        _check_counts(record, roster)
+    if len({record.rid for record in bases}) < len(bases):
+        raise FaultError("a record stands twice in the chain")
     return roster
+
+
+def _check_counts(record: Record, roster: Roster) -> None:
+    feed = record.header.feed
+    opened = roster.incarnation(feed.author, feed.epoch)
+    opens = opened is not None and opened.rid == record.rid
+    if not (opens or roster.counts(record.rid)):
+        raise FaultError("a record on which the others should stand certifies nobody")
 
 
 def _path(base: Base, roster: Roster) -> tuple[Certificate, ...]:

@@ -262,6 +262,11 @@ class Roster:
             self.certificate_of(code) != counted for code, counted in earlier.divisions().items()
         )
 
+    def counts(self, rid: bytes) -> bool:
+        """Tell whether ``rid`` is a certificate that counts."""
+        certificate = self._certificates.get(rid)
+        return certificate is not None and self.is_confirmed(certificate)
+
     def addresses_of(self, division: str) -> tuple[str, ...]:
         """Return where ``division`` last said it can be reached."""
         said = self._addresses.get(division)

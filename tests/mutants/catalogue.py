@@ -317,8 +317,8 @@ MUTANTS: Final = (
     Mutant(
         "evidence may hold certificates that do not count",
         EVIDENCE,
-        "    if len(bases) != len(known) or not all(record.rid in known for record in bases):\n",
-        "    if not known:\n",
+        "    if not (opens or roster.counts(record.rid)):\n",
+        "    if not roster.anchor:\n",
         tests=(EVIDENCE_TESTS,),
     ),
     Mutant(
