@@ -301,6 +301,8 @@ MUTANTS: Final = (
         "            if not all(_leads(run.feed, self._log.me, caller) for run in frame.runs):\n",
         "            if not frame.runs:\n",
         tests=("tests/unit/node/test_papers.py",),
+    ),
+    Mutant(
         "evidence takes a count for the record that it counts",
         EVIDENCE,
         "        if held.feed == run.feed and rids.get(held.rid) == held.up_to - 1:\n",
