@@ -129,6 +129,7 @@ class Log:
         roster = Roster(self.roster.anchor)
         for record in sorted(await self.store.lane("trust"), key=_learning_order):
             roster.learn(record)
+        roster.revised = False  # each was learned after all that it rests on
         return roster
 
     def subscribe(self, listener: Callable[[Sequence[Feed]], None]) -> Callable[[], None]:
@@ -379,12 +380,13 @@ class Log:
             listener(tuple(trial.feeds))
 
     def _takes_trust_back(self, trial: _Trial) -> bool:
-        """Tell whether a certificate stops to count: its feed was cut, or one of higher rank came.
+        """Tell whether what was learned of trust must be learned anew, with all that rests on it.
 
-        What was learned from it must go then, or the roster would show the order of arrival (1.5).
+        A feed was cut, or a certificate that was held came to count or counts no longer: else the
+        roster would show the order of arrival (1.5).
         """
         cut = any(feed.lane == "trust" for feed, _ in trial.batch.cuts)
-        return cut or (trial.learned and trial.roster.takes_back(self.roster))
+        return cut or (trial.learned and trial.roster.revised)
 
     def _count(self, runs: Sequence[Run], outcomes: Sequence[Outcome]) -> None:
         for run, outcome in zip(runs, outcomes, strict=True):

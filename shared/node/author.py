@@ -22,9 +22,10 @@ from shared.record.header import Header, encode_header
 from shared.record.record import Record
 from shared.record.run import Run
 from shared.trust.authority import KindTable
+from shared.trust.certificate import Certificate
 from shared.trust.keys import SigningKey
 from shared.trust.kinds import OPENED
-from shared.trust.roster import Certificate, own_trust_feed
+from shared.trust.roster import own_trust_feed
 
 BATCH_RECORDS_MAX: Final = 500
 WAITING_MAX: Final = 20_000
@@ -126,8 +127,8 @@ class Author:
         Raises:
             UnavailableError: it is not certified (yet).
         """
-        found = self._log.roster.certificate_of(self._log.me)
-        if found is None or found.signing_key != self._key.public.raw:
+        found = self._log.roster.certificate_with(self._log.me, self._key.public.raw)
+        if found is None:
             raise UnavailableError("this node is not certified; join again with an invitation")
         return found
 

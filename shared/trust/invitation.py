@@ -30,6 +30,7 @@ _REQUEST_LENGTHS: Final = (
     RID_BYTES, NONCE_BYTES, KEY_BYTES, KEY_BYTES, _PROOF_BYTES, _SEAL_BYTES,
 )  # fmt: skip
 _PROOF_DOMAIN: Final = b"sanji/join/v1"
+_CONSENT_DOMAIN: Final = b"sanji/replace/v1"
 
 
 class BadInvitationError(InvalidError):
@@ -203,6 +204,14 @@ def read_request(data: bytes) -> JoinRequest:
 def proof_message(anchor: bytes, parent: str, division: str, nonce: bytes) -> bytes:
     """Return what the new key signs (protocol 4.2)."""
     return _PROOF_DOMAIN + cbor.encode([anchor, parent, division, nonce])
+
+
+def consent_message(
+    anchor: bytes, division: str, replaces: bytes, signing_key: bytes, sealing_key: bytes
+) -> bytes:
+    """Return what the old key signs when new ones replace it (protocol 4.2)."""
+    said = [anchor, division, replaces, signing_key, sealing_key]
+    return _CONSENT_DOMAIN + cbor.encode(said)
 
 
 def _said(request: JoinRequest) -> list[object]:

@@ -18,6 +18,7 @@ Address = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 FOUNDED: Final = "district.founded.v1"
 CERTIFIED: Final = "node.certified.v1"
+CONFIRMED: Final = "node.confirmed.v1"
 OPENED: Final = "epoch.opened.v1"
 ADDRESSES: Final = "node.addresses.v1"
 
@@ -43,11 +44,21 @@ class Certified(Keyed):
 
     ``nonce`` and ``proof`` are the request's: the new key's signature over (anchor, parent,
     division, nonce), so that anybody can see that the keys were asked for by their holder.
+    ``replaces`` is the rid of the certificate whose keys these replace, ``consent`` that key's
+    signature over (anchor, division, replaces, both new keys).
     """
 
     parent: Code
     nonce: Hex16
     proof: Hex64
+    replaces: Hex32 | None = None
+    consent: Hex64 | None = None
+
+
+class Confirmed(Body):
+    """The district's word that a certificate counts, though the old key does not say so (4.2)."""
+
+    certificate: Hex32
 
 
 class OwnHead(Body):
@@ -93,6 +104,12 @@ KINDS: Final = (
         "A division's node and its keys, asked for by the holder of the new key.",
         Certified,
         tuple(Row(level, _SUBTREE, _TRUST) for level in RELAYS),
+    ),
+    Kind(
+        CONFIRMED,
+        "The district confirms a certificate that replaces a key without that key's consent.",
+        Confirmed,
+        (Row(Level.DISTRICT, _SUBTREE, _TRUST),),
     ),
     Kind(OPENED, "A new incarnation of a node; every feed of it begins here.", Opened, _ITSELF),
     Kind(ADDRESSES, "Where a node can be reached.", Addresses, _ITSELF),

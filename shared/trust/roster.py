@@ -5,59 +5,30 @@ A function of the set of records (protocol 1.5). A feed whose base (certificate 
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from shared.errors import InvalidError
 from shared.record.feed import ROOT_EPOCH, UPWARD, Feed, Level, is_above
 from shared.record.header import NO_PREV, Header
 from shared.record.record import Record
 from shared.trust.authority import KindTable, read_as
-from shared.trust.invitation import proof_message
+from shared.trust.certificate import Certificate, certificate_in, succession
+from shared.trust.invitation import consent_message, proof_message
 from shared.trust.keys import PublicKey
 from shared.trust.kinds import (
     ADDRESSES,
     CERTIFIED,
+    CONFIRMED,
     FOUNDED,
     KINDS,
     OPENED,
     Addresses,
     Certified,
+    Confirmed,
     Founded,
-    Keyed,
     Opened,
 )
 
 _TRUST_KINDS = KindTable(KINDS)
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A division's node as somebody above it vouches for it.
-
-    Attributes:
-        rid: The record that says so; for the district the anchor.
-        division: Code.
-        label: Short name shown to people, unique in the district.
-        level: Its tier.
-        signing_key: 32 bytes.
-        sealing_key: 32 bytes.
-        issuer: The feed in which it stands.
-        seq: Its number there.
-    """
-
-    rid: bytes
-    division: str
-    label: str
-    level: Level
-    signing_key: bytes
-    sealing_key: bytes
-    issuer: Feed
-    seq: int
-
-    @cached_property
-    def key(self) -> PublicKey:
-        """The key that signs for the division."""
-        return PublicKey(self.signing_key)
 
 
 @dataclass(frozen=True)
@@ -77,18 +48,28 @@ class Base:
     first_prev: bytes
 
 
+Place = tuple[Feed, int, bytes]
+"""Where a record stands: feed, seq and rid."""
+
+
 class Roster:
     """All trust facts of one district that a node holds.
 
     Attributes:
         anchor: rid of ``district.founded``, 32 bytes; pinned for good.
+        revised: True once a certificate that was held came to count, or counts no longer. What
+            was learned before rests on the order of arrival then: learn all anew (1.5).
     """
 
     def __init__(self, anchor: bytes) -> None:
         """Start with nothing but the pinned anchor."""
         self.anchor = anchor
+        self.revised = False
         self._certificates: dict[bytes, Certificate] = {}
         self._by_division: dict[str, list[Certificate]] = {}
+        self._counting: dict[str, tuple[Certificate, ...]] = {}
+        self._confirmed: dict[bytes, list[Place]] = {}
+        self._consents: dict[bytes, bool] = {}
         self._incarnations: dict[tuple[str, bytes], Incarnation] = {}
         self._addresses: dict[str, dict[bytes, tuple[int, tuple[str, ...]]]] = {}
 
@@ -97,6 +78,10 @@ class Roster:
         other = Roster(self.anchor)
         other._certificates = dict(self._certificates)
         other._by_division = {code: list(found) for code, found in self._by_division.items()}
+        other.revised = self.revised
+        other._counting = dict(self._counting)
+        other._confirmed = {rid: list(said) for rid, said in self._confirmed.items()}
+        other._consents = self._consents  # what one of them found out holds for both
         other._incarnations = dict(self._incarnations)
         other._addresses = {code: dict(said) for code, said in self._addresses.items()}
         return other
@@ -136,7 +121,7 @@ class Roster:
             return None
         try:
             body = read_as(Founded, record.body)
-            certificate = _certificate(record, body)
+            certificate = certificate_in(record, body)
         except InvalidError:
             return None
         if body.level != Level.DISTRICT.word or body.division != header.feed.author:
@@ -159,6 +144,8 @@ class Roster:
         try:
             if header.kind == CERTIFIED:
                 self._learn_certified(record, read_as(Certified, record.body), author.level)
+            elif header.kind == CONFIRMED:
+                self._learn_confirmed(record, read_as(Confirmed, record.body))
             elif header.kind == OPENED and header.seq == 0:
                 self._learn_opened(record, read_as(Opened, record.body), author)
             elif header.kind == ADDRESSES:
@@ -183,7 +170,7 @@ class Roster:
         by_rank = author == body.parent or is_above(author, body.parent)
         if not (by_rank and is_above(body.parent, division) and Level.of(body.level) > level):
             return
-        certificate = _certificate(record, body)
+        certificate = certificate_in(record, body)
         asked = proof_message(self.anchor, body.parent, division, bytes.fromhex(body.nonce))
         if certificate.key.verifies_bytes(bytes.fromhex(body.proof), asked):
             self._add(certificate)
@@ -195,8 +182,16 @@ class Roster:
             return
         follows = bytes.fromhex(body.follows) if body.follows else None
         self._incarnations[feed.author, feed.epoch] = Incarnation(record.rid, certificate, follows)
-        for found in self._by_division.values():
-            found.sort(key=self._rank)  # the epochs of an issuer may have found their order
+        for code, found in self._by_division.items():
+            if len(found) > 1:  # the epochs of an issuer may have found their order
+                self._settle(code)
+
+    def _learn_confirmed(self, record: Record, body: Confirmed) -> None:
+        rid, header = bytes.fromhex(body.certificate), record.header
+        self._confirmed.setdefault(rid, []).append((header.feed, header.seq, record.rid))
+        named = self._certificates.get(rid)
+        if named is not None:
+            self._settle(named.division)
 
     def _learn_addresses(self, header: Header, body: Addresses) -> None:
         """Keep the last word of each epoch; which epoch is last, ``follows`` tells."""
@@ -216,19 +211,47 @@ class Roster:
     def _add(self, certificate: Certificate) -> None:
         if certificate.rid not in self._certificates:
             self._certificates[certificate.rid] = certificate
-            found = self._by_division.setdefault(certificate.division, [])
-            found.append(certificate)
-            found.sort(key=self._rank)
+            self._by_division.setdefault(certificate.division, []).append(certificate)
+            self._settle(certificate.division, certificate)
 
-    def _rank(self, one: Certificate) -> tuple[int, int, int, bytes]:
-        """Return the order of certificates of one division: the first counts (protocol 4.2).
+    def _settle(self, division: str, new: Certificate | None = None) -> None:
+        """Find out anew which certificates of ``division`` count, ``new`` among them."""
+        held = self._by_division[division]
+        held.sort(key=self._rank)
+        before = self._counting.get(division, ())
+        self._counting[division] = after = succession(held, self._may_replace)
+        self.revised |= any((one in before) != (one in after) for one in held if one != new)
 
-        The district's word comes first; of one issuer the earliest, so that a town cannot put
-        another key in a village's place. Nothing in it depends on the order of arrival (1.5).
+    def _rank(self, one: Certificate) -> tuple[int, int, int, int, bytes]:
+        """Return the order of a division's certificates: of two rivals the first counts (4.2).
+
+        What the district confirmed comes first, its last word before its earlier ones; then what
+        it issued; of one issuer the earliest, so that a town cannot put another key in a
+        village's place. Nothing in it depends on the order of arrival (1.5).
         """
-        issuer = one.issuer
-        rank = len(issuer.author)
-        return rank, len(self._followed(issuer.author, issuer.epoch)), one.seq, one.rid
+        confirmed = [self._place(*said) for said in self._confirmed.get(one.rid, ())]
+        if confirmed:
+            depth, seq, rid = max(confirmed)
+            return 0, 0, -depth, -seq, rid
+        depth, seq, rid = self._place(one.issuer, one.seq, one.rid)
+        return 1, len(one.issuer.author), depth, seq, rid
+
+    def _place(self, feed: Feed, seq: int, rid: bytes) -> tuple[int, int, bytes]:
+        """Return which of its author's records one is, as far as the epochs' order is known."""
+        return len(self._followed(feed.author, feed.epoch)), seq, rid
+
+    def _may_replace(self, old: Certificate, new: Certificate) -> bool:
+        """Tell whether ``new`` takes the place of ``old``: by its key or by the district (4.2)."""
+        district = self._certificates.get(self.anchor)
+        if new.rid in self._confirmed or district is None:
+            return district is not None
+        if new.issuer.author == district.division:
+            return True
+        if new.rid not in self._consents:
+            asked = consent_message(self.anchor, new.division, old.rid, new.signing_key,
+                                    new.sealing_key)  # fmt: skip
+            self._consents[new.rid] = old.key.verifies_bytes(new.consent, asked)
+        return self._consents[new.rid]
 
     def incarnation(self, author: str, epoch: bytes) -> Incarnation | None:
         """Return the epoch of ``author`` if its opening is held."""
@@ -239,28 +262,45 @@ class Roster:
         return {key[1]: value for key, value in self._incarnations.items() if key[0] == author}
 
     def certificate_of(self, division: str) -> Certificate | None:
-        """Return the certificate that counts for ``division``, if one is held."""
-        found = self._by_division.get(division)
-        return found[0] if found else None
+        """Return the certificate in force for ``division``, if one is held."""
+        counting = self._counting.get(division)
+        return counting[-1] if counting else None
+
+    def certificate_with(self, division: str, signing_key: bytes) -> Certificate | None:
+        """Return the certificate by which ``signing_key`` speaks for ``division``.
+
+        Of several that which counts, or the last of them; one that is unconfirmed if none counts.
+        """
+        counting = reversed(self._counting.get(division, ()))
+        held = (*counting, *self._by_division.get(division, ()))
+        return next((one for one in held if one.signing_key == signing_key), None)
+
+    def unconfirmed(self) -> tuple[Certificate, ...]:
+        """Return the certificates that would replace a key and may not, by division and rank."""
+        held = (one for code in sorted(self._by_division) for one in self._by_division[code])
+        return tuple(one for one in held if not self.is_confirmed(one))
 
     def keys_of(self, division: str) -> tuple[PublicKey, ...]:
-        """Return the keys by which ``division`` can prove itself, as far as is known here."""
-        certificate = self.certificate_of(division)
-        return () if certificate is None else (certificate.key,)
+        """Return the keys by which ``division`` can prove itself, as far as is known here.
+
+        A key that replaced another and has not been used yet may not have reached its node: the
+        replaced one proves it, too, until an epoch was opened under the new one.
+        """
+        keys: list[PublicKey] = []
+        used = {one.certificate.rid for one in self.incarnations_of(division).values()}
+        for certificate in reversed(self._counting.get(division, ())):
+            keys.append(certificate.key)
+            if certificate.rid in used:
+                break
+        return tuple(keys)
 
     def is_confirmed(self, certificate: Certificate) -> bool:
-        """Tell whether ``certificate`` is the one that counts for its division.
+        """Tell whether ``certificate`` counts for its division: is in force, or was before.
 
-        Another one would replace the key; until that is confirmed, what was signed under it is
-        relayed and not projected (protocol 4.2).
+        Another one would replace the key; until its key or the district says so, what was signed
+        under it is relayed and not projected (protocol 4.2).
         """
-        return self.certificate_of(certificate.division) == certificate
-
-    def takes_back(self, earlier: "Roster") -> bool:
-        """Tell whether a certificate that counted in ``earlier`` counts here no longer."""
-        return any(
-            self.certificate_of(code) != counted for code, counted in earlier.divisions().items()
-        )
+        return certificate in self._counting.get(certificate.division, ())
 
     def counts(self, rid: bytes) -> bool:
         """Tell whether ``rid`` is a certificate that counts."""
@@ -276,8 +316,8 @@ class Roster:
         return said[last][1]
 
     def divisions(self) -> dict[str, Certificate]:
-        """Return the certified divisions by code, sorted."""
-        return {code: self._by_division[code][0] for code in sorted(self._by_division)}
+        """Return the certificate in force of each certified division, by code, sorted."""
+        return {code: line[-1] for code, line in sorted(self._counting.items()) if line}
 
     def author_of(self, feed: Feed) -> Certificate | None:
         """Return under which certificate ``feed`` is written, None while its base is not held."""
@@ -294,12 +334,3 @@ def own_trust_feed(certificate: Certificate, epoch: bytes) -> Feed:
     return Feed(
         certificate.division, epoch, "trust", UPWARD if leaf else certificate.division + "*"
     )
-
-
-def _certificate(record: Record, body: Keyed) -> Certificate:
-    signing_key = bytes.fromhex(body.signing_key)
-    PublicKey(signing_key)
-    return Certificate(
-        record.rid, body.division, body.label, Level.of(body.level), signing_key,
-        bytes.fromhex(body.sealing_key), record.header.feed, record.header.seq,
-    )  # fmt: skip

@@ -41,6 +41,7 @@ ROSTER: Final = "shared/trust/roster.py"
 ACCEPT_TESTS: Final = "tests/unit/log/test_accept.py"
 BAD_TESTS: Final = "tests/integration/test_bad_neighbour.py"
 ROSTER_TESTS: Final = "tests/unit/trust/test_roster.py"
+SUCCESSION_TESTS: Final = "tests/unit/trust/test_succession.py"
 SESSION_TESTS: Final = "tests/property/test_session.py"
 EVIDENCE: Final = "shared/domain/evidence.py"
 EVIDENCE_TESTS: Final = "tests/vectors/test_evidence.py"
@@ -270,8 +271,8 @@ MUTANTS: Final = (
     Mutant(
         "a second certificate replaces a key",
         ROSTER,
-        "        return rank, len(self._followed(issuer.author, issuer.epoch)), one.seq, one.rid\n",
-        "        return rank, 0, 0, one.rid\n",
+        "        return 1, len(one.issuer.author), depth, seq, rid\n",
+        "        return 1, len(one.issuer.author), 0, 0, rid\n",
         tests=(ROSTER_TESTS,),
     ),
     Mutant(
@@ -336,5 +337,38 @@ MUTANTS: Final = (
         "    if _vouched(run.records, base.certificate.key, each=each) < len(run.records):\n",
         "    if not _vouched(run.records, base.certificate.key, each=each):\n",
         tests=(EVIDENCE_TESTS,),
+        "a key is replaced without its consent",
+        ROSTER,
+        "        return self._consents[new.rid]\n",
+        "        return bool(new.consent)\n",
+        tests=(SUCCESSION_TESTS,),
+    ),
+    Mutant(
+        "any successor of a replaced key counts",
+        "shared/trust/certificate.py",
+        "        at = next((heir for heir in heirs if may_replace(line[-1], heir)), None)\n",
+        "        at = next(heirs, None)\n",
+        tests=(SUCCESSION_TESTS,),
+    ),
+    Mutant(
+        "what the replaced key signed counts no longer",
+        ROSTER,
+        "        return certificate in self._counting.get(certificate.division, ())\n",
+        "        return certificate == self.certificate_of(certificate.division)\n",
+        tests=(SUCCESSION_TESTS,),
+    ),
+    Mutant(
+        "the first confirmation counts, and the district cannot correct it",
+        ROSTER,
+        "            return 0, 0, -depth, -seq, rid\n",
+        "            return 0, 0, depth, seq, rid\n",
+        tests=(SUCCESSION_TESTS,),
+    ),
+    Mutant(
+        "a certificate that comes to count changes nothing that was learned before",
+        ROSTER,
+        "any((one in before) != (one in after) for one in held if one != new)\n",
+        "any(one not in after for one in before)\n",
+        tests=("tests/property/test_succession.py",),
     ),
 )

@@ -24,7 +24,7 @@ from shared.record.feed import ROOT_EPOCH, UPWARD, Feed, Level
 from shared.record.header import NO_PREV, Header, encode_header
 from shared.record.record import Record
 from shared.record.run import Run
-from shared.trust.invitation import Invitation, proof_message
+from shared.trust.invitation import Invitation, consent_message, proof_message
 from shared.trust.keys import SigningKey, sealing_public
 
 DISTRICT: Final = "340602"
@@ -72,21 +72,38 @@ def record(
     return Record(key.sign(encode_header(header), RECORD_AAD), salt, raw)
 
 
-def _keyed(code: str, label: str, level: Level) -> dict[str, Any]:
+def _keyed(code: str, label: str, level: Level, name: str = "") -> dict[str, Any]:
+    name = name or NAMES[code]
     return {
         "division": code,
         "label": label,
         "level": level.word,
-        "signing_key": signing_key(NAMES[code]).public.raw.hex(),
-        "sealing_key": sealing_key(NAMES[code]).hex(),
+        "signing_key": signing_key(name).public.raw.hex(),
+        "sealing_key": sealing_key(name).hex(),
     }
 
 
-def _certified(anchor: bytes, parent: str, code: str, label: str, level: Level) -> dict[str, Any]:
-    nonce = sha256(f"sanji vector nonce {code}".encode()).digest()[:16]
-    proof = signing_key(NAMES[code]).sign_bytes(proof_message(anchor, parent, code, nonce))
-    named = _keyed(code, label, level)
+def _certified(
+    anchor: bytes, parent: str, code: str, label: str, level: Level, name: str = ""
+) -> dict[str, Any]:
+    nonce = sha256(f"sanji vector nonce {name or code}".encode()).digest()[:16]
+    proof = signing_key(name or NAMES[code]).sign_bytes(proof_message(anchor, parent, code, nonce))
+    named = _keyed(code, label, level, name)
     return {**named, "parent": parent, "nonce": nonce.hex(), "proof": proof.hex()}
+
+
+def _replaced(anchor: bytes, old: Record, parent: str) -> dict[str, Any]:
+    """Return the body of a certificate that gives the division of ``old`` its next keys."""
+    was = json.loads(old.body or b"")
+    code, name = was["division"], f"{NAMES[was['division']]}-next"
+    asked = consent_message(
+        anchor, code, old.rid, signing_key(name).public.raw, sealing_key(name)
+    )  # fmt: skip
+    return {
+        **_certified(anchor, parent, code, was["label"], Level.of(was["level"]), name),
+        "replaces": old.rid.hex(),
+        "consent": signing_key(NAMES[code]).sign_bytes(asked).hex(),
+    }
 
 
 def _feed(author: str, lane: str, audience: str) -> Feed:
@@ -144,7 +161,19 @@ def records() -> dict[str, Record]:
         {"use": "receipt",
          "held": [[*_held(feedback.header.feed), 1, feedback.rid.hex(), START_MS + 60_000, 0]]},
     )  # fmt: skip
-    return {**trust, "notice": notice, "feedback": feedback, "custody": custody}
+    top, middle = (_feed(code, "trust", f"{code}*") for code in (DISTRICT, TOWN))
+    replaced = record(
+        middle, 2, trust["node-certified-village"].rid, "node.certified.v1",
+        _replaced(trust["district-founded"].rid, trust["node-certified-village"], TOWN),
+    )  # fmt: skip
+    confirmed = record(
+        top, 2, trust["node-certified"].rid, "node.confirmed.v1",
+        {"certificate": replaced.rid.hex()},
+    )  # fmt: skip
+    return {
+        **trust, "notice": notice, "feedback": feedback, "custody": custody,
+        "node-certified-again": replaced, "node-confirmed": confirmed,
+    }  # fmt: skip
 
 
 def _held(feed: Feed) -> list[str]:
@@ -307,7 +336,7 @@ def _fork_vector() -> Vector:
 
 
 def _keys_vector() -> Vector:
-    names = (*NAMES.values(), "recovery")
+    names = (*NAMES.values(), "recovery", "village-next")
     return {
         "file": "keys",
         "is": "keys",

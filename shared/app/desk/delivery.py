@@ -12,7 +12,7 @@ from shared.domain.custody import view as custody
 from shared.domain.notices.view import NoticeRow
 from shared.node.node import Node
 from shared.record.feed import Level, is_above
-from shared.trust.roster import Certificate
+from shared.trust.certificate import Certificate
 
 COLUMNS: Final = 3
 """Towns side by side in the drawing."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from shared.record.feed import Level, is_above
-from shared.trust.roster import Certificate
+from shared.trust.certificate import Certificate
 
 
 @dataclass(frozen=True)

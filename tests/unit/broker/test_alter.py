@@ -12,7 +12,8 @@ from shared.record.feed import Feed, Level
 from shared.record.header import NO_PREV, Header
 from shared.record.record import Record
 from shared.record.run import Run
-from shared.trust.roster import Base, Certificate, Roster
+from shared.trust.certificate import Certificate
+from shared.trust.roster import Base, Roster
 from tests.support.frames import FEED, chunk_frame, heads_frame
 from tests.support.records import feed_of, key_of, record_of, run_of
 

@@ -21,8 +21,10 @@ from shared.record.record import Record
 from shared.record.run import Run
 from shared.trust.kinds import CERTIFIED
 from tests.support.records import key_of
+from tests.support.replacing import confirmed, replacing
 from tests.support.trust import (
     DISTRICT,
+    EPOCH,
     TOWN,
     VILLAGE,
     certified_body,
@@ -36,6 +38,7 @@ SMALL = small_district()
 SECOND = (2).to_bytes(8, "big")
 OTHER = "340602101"
 TOP = trust_feed(DISTRICT, Level.DISTRICT)
+FOR_THE_TOWN = (TOP, 2, SMALL.town_certified.rid)
 
 
 def town_certified(code: str, seq: int, prev: bytes, number: int, feed: Feed = TOP) -> Record:
@@ -44,11 +47,11 @@ def town_certified(code: str, seq: int, prev: bytes, number: int, feed: Feed = T
     return signed(feed, seq, prev, CERTIFIED, body, key_of())
 
 
-def notice(code: str, epoch: bytes, prev: bytes, number: int) -> Record:
-    """Return a notice of ``code`` to its own people."""
+def notice(code: str, epoch: bytes, prev: bytes, number: int, audience: str = "") -> Record:
+    """Return a notice of ``code``, if not told to whom, to its own people."""
     body = {"stream": "party", "category": "decision", "title": "题", "text": "文"}
-    return signed(Feed(code, epoch, "ordinary", code + "*"), 0, prev, PUBLISHED, body,
-                  key_of(number))  # fmt: skip
+    feed = Feed(code, epoch, "ordinary", audience or code + "*")
+    return signed(feed, 0, prev, PUBLISHED, body, key_of(number))
 
 
 async def take(log: Log, records: Iterable[Record]) -> None:
@@ -134,4 +137,27 @@ async def test_the_voice_of_an_unconfirmed_key_is_kept_and_not_shown(
     await take(log, (*SMALL.records, true))
     assert await notices(views) == {true.rid}
     assert log.state(false.header.feed).count == 1
+    await database.close()
+
+
+async def test_a_replaced_key_is_heard_once_the_district_confirms(
+    database: SqliteDatabase,
+) -> None:
+    """What was said under the new key waits, then is shown; the old key's words stay (4.2)."""
+    new = replacing(SMALL.town_certified.rid, 7, None, code=TOWN, place=FOR_THE_TOWN, signer=0)
+    lost = replacing(SMALL.village_certified.rid, 9, None)
+    opening = opened(VILLAGE, Level.VILLAGE, lost.rid, key_of(9), SECOND)
+    said = notice(VILLAGE, SECOND, opening.rid, 9, "^")
+    before = notice(VILLAGE, EPOCH, SMALL.village_opened.rid, 2, "^")
+    log = Log(DISTRICT, SqlStore(database), SMALL.founded.rid)
+    views = Views(database, log, KINDS, PROJECTIONS)
+    await take(log, (*SMALL.records, lost, opening, said, before))
+    assert await notices(views) == {before.rid}
+    assert log.revised == 0
+    await take(log, (confirmed(lost.rid),))
+    assert log.revised == 1
+    assert await notices(views) == {before.rid, said.rid}
+    await take(log, (new,))
+    assert log.state(TOP).stopped  # it took the confirmation's number: the district forked
+    assert await notices(views) == {before.rid}
     await database.close()

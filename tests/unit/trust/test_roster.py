@@ -193,7 +193,8 @@ def test_a_town_is_not_the_master_of_its_villages_keys() -> None:
     assert usurper.key == key_of(9).public
     assert not roster.is_confirmed(usurper)
     assert roster.is_confirmed(mine)
-    assert not roster.takes_back(SMALL.roster())
+    assert roster.unconfirmed() == (usurper,)
+    assert not roster.revised
 
 
 def test_which_of_two_certificates_counts_in_any_order() -> None:
@@ -211,12 +212,12 @@ def test_which_of_two_certificates_counts_in_any_order() -> None:
         found = learned(*order, *order).certificate_of(OTHER)
         assert found is not None
         assert found.rid == early.rid
-    before = learned(*words)
-    after = learned(*words, again(DISTRICT_FEED, 3, OTHER, Level.VILLAGE, 8, TOWN))
+    assert not learned(*words[::-1][:1]).revised
+    after = learned(early, again(DISTRICT_FEED, 3, OTHER, Level.VILLAGE, 8, TOWN))
     found = after.certificate_of(OTHER)
     assert found is not None
     assert found.key == key_of(8).public
-    assert after.takes_back(before)
+    assert after.revised
 
 
 def test_who_is_unconfirmed_certifies_nobody() -> None:
