@@ -7,7 +7,7 @@ import typer
 
 from district.pages import Office
 from shared.app.brokers import write_definitions
-from shared.app.cli import HomeOption, out, perform, run
+from shared.app.cli import HomeOption, JsonOption, out, perform, run, show_result
 from shared.app.commands import add_answer, add_invite, common, handed_out
 from shared.app.membership import RECOVERY_FILE, init_district
 from shared.node.home import Home
@@ -33,6 +33,16 @@ def init(
             f"Take {home / RECOVERY_FILE} away: on paper or a stick, in a safe, and delete it here."
         )
         out.print(handed_out(Home(home)))
+
+    run(work())
+
+
+@app.command()
+def confirm(home: HomeOption, rid: str, as_json: JsonOption = False) -> None:
+    """Confirm the certificate of a key that replaces a lost one; `status` lists what waits."""
+
+    async def work() -> None:
+        show_result(await perform(Home(home), "confirm", rid=rid), as_json=as_json)
 
     run(work())
 

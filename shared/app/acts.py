@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from shared.app import brokers, evidence, exchange, status
+from shared.app import brokers, evidence, exchange, keys, status
 from shared.app.rids import find_rid, is_whole
 from shared.domain.cases import receipts
 from shared.domain.cases import rules as case_rules
@@ -336,6 +336,7 @@ ACTS: Final[dict[str, Act]] = {
     "import": take_in,
     "status": tell_status,
     "levels": brokers.list_levels,
+    "confirm": keys.confirm,
 }
 """By the name of the command."""
 

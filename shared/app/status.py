@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from shared.app import keys
 from shared.domain.custody.gaps import Missing, missing
 from shared.errors import UnavailableError
 from shared.link.carrier import CarrierState
@@ -24,6 +25,7 @@ async def report(node: Node) -> dict[str, Any]:
         "epoch": log.epoch.hex(),
         "certified": _certified(node),
         "doubt": log.doubt,
+        **keys.report(node),
         "records": sum(state.count for state in log.feeds.values()),
         "heads": [
             {"feed": str(feed), "count": state.count, "rid": state.rid.hex(),

@@ -22,6 +22,16 @@ def show_status(status: dict[str, Any]) -> None:
             f"by-pass to {one['to']} since {moment(one['since_ms'])}, "
             f"because of {because['ancestor']}: {because['reason'].replace('_', ' ')}"
         )
+    for one in status["unasked"]:
+        out.print(
+            f"ALARM: {one['issuer']} certified another key for this division, unasked: "
+            f"{one['certificate'][:16]}. Tell the district."
+        )
+    for one in status["unconfirmed"]:
+        disowned = "; the division DISOWNS it" if one["disowned"] else ""
+        whose = f"{escape(one['label'])} {one['division']}"
+        number, issuer = one["certificate"][:16], one["issuer"]
+        out.print(f"unconfirmed key of {whose}: {number} by {issuer}{disowned}")
     out.print(_links(status["links"]))
     if status["carriers"]:
         out.print(_carriers(status["carriers"]))

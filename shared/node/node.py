@@ -24,6 +24,7 @@ from shared.node.author import Author, Draft, Entropy
 from shared.node.bypasser import Bypasser
 from shared.node.clock import Clock
 from shared.node.custodian import Custodian
+from shared.node.guard import Guard
 from shared.node.home import Identity, Keys
 from shared.node.joining import Registrar
 from shared.node.links import Links
@@ -81,6 +82,7 @@ class Node:
         registrar: Invites nodes below.
         papers: Its certificates, shown and taken where a link begins.
         custodian: States what is held.
+        guard: Sees keys that were certified in this node's name unasked.
         views: Its view tables; None where nobody looks at them (most simulated nodes).
     """
 
@@ -121,6 +123,8 @@ class Node:
             self.log, self.author, around.clock, around.intervals,
             self.bypasser.lacks if self.bypasser else None,
         )  # fmt: skip
+        self.custodian = Custodian(self.log, self.author, around.clock, around.intervals)
+        self.guard = Guard(self.log, self.author, around.clock, (keys.signing.public.raw,))
         self.views = views(self.log) if views is not None else None
 
     async def open(self, trusted: Callable[["Node"], bool] = lambda _node: True) -> None:
@@ -144,8 +148,10 @@ class Node:
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(part)
-                for part in (self.author.run(), self._watch_doubt(), self.custodian.run())
-            ]
+                for part in (
+                    self.author.run(), self._watch_doubt(), self.custodian.run(), self.guard.run(),
+                )
+            ]  # fmt: skip
             if self.views is not None:
                 running.append(tasks.create_task(self.views.run(self.clock)))
             try:

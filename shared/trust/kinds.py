@@ -19,6 +19,7 @@ Address = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 FOUNDED: Final = "district.founded.v1"
 CERTIFIED: Final = "node.certified.v1"
 CONFIRMED: Final = "node.confirmed.v1"
+DISOWNED: Final = "node.disowned.v1"
 OPENED: Final = "epoch.opened.v1"
 ADDRESSES: Final = "node.addresses.v1"
 
@@ -57,6 +58,12 @@ class Certified(Keyed):
 
 class Confirmed(Body):
     """The district's word that a certificate counts, though the old key does not say so (4.2)."""
+
+    certificate: Hex32
+
+
+class Disowned(Body):
+    """A division's word that it did not ask for a certificate made out to it (protocol 4.2)."""
 
     certificate: Hex32
 
@@ -110,6 +117,12 @@ KINDS: Final = (
         "The district confirms a certificate that replaces a key without that key's consent.",
         Confirmed,
         (Row(Level.DISTRICT, _SUBTREE, _TRUST),),
+    ),
+    Kind(
+        DISOWNED,
+        "A division did not ask for this certificate of a key in its name: an alarm.",
+        Disowned,
+        _ITSELF,
     ),
     Kind(OPENED, "A new incarnation of a node; every feed of it begins here.", Opened, _ITSELF),
     Kind(ADDRESSES, "Where a node can be reached.", Addresses, _ITSELF),

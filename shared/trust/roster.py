@@ -4,31 +4,28 @@ A function of the set of records (protocol 1.5). A feed whose base (certificate 
 ``epoch.opened``) is not in the roster is not yet known: a gap, never a fault (protocol 4.3).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from shared.errors import InvalidError
 from shared.record.feed import ROOT_EPOCH, UPWARD, Feed, Level, is_above
 from shared.record.header import NO_PREV, Header
 from shared.record.record import Record
+from shared.trust import kinds
 from shared.trust.authority import KindTable, read_as
 from shared.trust.certificate import Certificate, certificate_in, succession
 from shared.trust.invitation import consent_message, proof_message
 from shared.trust.keys import PublicKey
 from shared.trust.kinds import (
-    ADDRESSES,
-    CERTIFIED,
-    CONFIRMED,
-    FOUNDED,
-    KINDS,
-    OPENED,
     Addresses,
     Certified,
     Confirmed,
+    Disowned,
     Founded,
     Opened,
 )
 
-_TRUST_KINDS = KindTable(KINDS)
+_TRUST_KINDS = KindTable(kinds.KINDS)
 
 
 @dataclass(frozen=True)
@@ -69,6 +66,7 @@ class Roster:
         self._by_division: dict[str, list[Certificate]] = {}
         self._counting: dict[str, tuple[Certificate, ...]] = {}
         self._confirmed: dict[bytes, list[Place]] = {}
+        self._disowned: set[tuple[str, bytes]] = set()
         self._consents: dict[bytes, bool] = {}
         self._incarnations: dict[tuple[str, bytes], Incarnation] = {}
         self._addresses: dict[str, dict[bytes, tuple[int, tuple[str, ...]]]] = {}
@@ -81,6 +79,7 @@ class Roster:
         other.revised = self.revised
         other._counting = dict(self._counting)
         other._confirmed = {rid: list(said) for rid, said in self._confirmed.items()}
+        other._disowned = set(self._disowned)
         other._consents = self._consents  # what one of them found out holds for both
         other._incarnations = dict(self._incarnations)
         other._addresses = {code: dict(said) for code, said in self._addresses.items()}
@@ -101,7 +100,7 @@ class Roster:
             prev = incarnation.certificate.rid if opens else incarnation.rid
             return Base(incarnation.certificate, prev)
         certificate = self._certificates.get(first.prev)
-        if first.seq or first.kind != OPENED or certificate is None:
+        if first.seq or first.kind != kinds.OPENED or certificate is None:
             return None
         if feed != own_trust_feed(certificate, feed.epoch):
             return None
@@ -116,7 +115,7 @@ class Roster:
     def founding(self, record: Record) -> Certificate | None:
         """Return the district's certificate if ``record`` is the pinned anchor, else None."""
         header = record.header
-        is_anchor = record.rid == self.anchor and header.kind == FOUNDED and header.seq == 0
+        is_anchor = record.rid == self.anchor and header.kind == kinds.FOUNDED and header.seq == 0
         if not is_anchor or header.prev != NO_PREV or record.body is None:
             return None
         try:
@@ -131,7 +130,7 @@ class Roster:
     def learn(self, record: Record) -> None:
         """Take in one accepted record of the trust lane; what is not authorised adds nothing."""
         header = record.header
-        if header.kind == FOUNDED:
+        if header.kind == kinds.FOUNDED:
             founding = self.founding(record)
             if founding is not None:
                 self._add(founding)
@@ -142,20 +141,29 @@ class Roster:
         if _TRUST_KINDS.objection(header.kind, header.feed, author.level) is not None:
             return
         try:
-            if header.kind == CERTIFIED:
-                self._learn_certified(record, read_as(Certified, record.body), author.level)
-            elif header.kind == CONFIRMED:
-                self._learn_confirmed(record, read_as(Confirmed, record.body))
-            elif header.kind == OPENED and header.seq == 0:
-                self._learn_opened(record, read_as(Opened, record.body), author)
-            elif header.kind == ADDRESSES:
-                self._learn_addresses(header, read_as(Addresses, record.body))
+            self._take(record, record.body, author)
         except InvalidError:
             return  # stored and relayed, but it certifies nobody (protocol 4.5)
 
+    def _take(self, record: Record, body: bytes, author: Certificate) -> None:
+        match record.header.kind:
+            case kinds.CERTIFIED:
+                self._learn_certified(record, read_as(Certified, body), author.level)
+            case kinds.CONFIRMED:
+                self._learn_confirmed(record, read_as(Confirmed, body))
+            case kinds.DISOWNED:
+                rid = bytes.fromhex(read_as(Disowned, body).certificate)
+                self._disowned.add((author.division, rid))
+            case kinds.OPENED if record.header.seq == 0:
+                self._learn_opened(record, read_as(Opened, body), author)
+            case kinds.ADDRESSES:
+                self._learn_addresses(record.header, read_as(Addresses, body))
+            case _:
+                pass
+
     def _speaker(self, header: Header) -> Certificate | None:
         """Return whose word a trust record is; None if nobody's that counts."""
-        if header.kind == OPENED and header.seq == 0:
+        if header.kind == kinds.OPENED and header.seq == 0:
             return self._certificates.get(header.prev)  # it speaks before its epoch is known
         author = self.author_of(header.feed)
         return author if author is not None and self.is_confirmed(author) else None
@@ -279,6 +287,28 @@ class Roster:
         """Return the certificates that would replace a key and may not, by division and rank."""
         held = (one for code in sorted(self._by_division) for one in self._by_division[code])
         return tuple(one for one in held if not self.is_confirmed(one))
+
+    def unasked(self, division: str, signing_keys: Collection[bytes]) -> tuple[Certificate, ...]:
+        """Return the certificates of ``division`` that are not its own (protocol 4.2).
+
+        Args:
+            division: Code.
+            signing_keys: The keys of its node. Its own are their certificates, and what counted
+                before the first of these: a later certificate of its key proves nothing, because
+                who issued it had the proof already.
+        """
+        held, line = self._by_division.get(division, []), self._counting.get(division, ())
+        mine = [one for one in held if one.signing_key in signing_keys]
+        first = next((place for place, one in enumerate(line) if one in mine), None)
+        if first is None:  # it waits for the district's word, to replace a key that was lost
+            before = {one.replaces for one in mine[:1]}
+        else:
+            before = {one.rid for one in line[:first]}
+        return tuple(one for one in held if one not in mine and one.rid not in before)
+
+    def is_disowned(self, certificate: Certificate) -> bool:
+        """Tell whether its division said that it did not ask for ``certificate``."""
+        return (certificate.division, certificate.rid) in self._disowned
 
     def keys_of(self, division: str) -> tuple[PublicKey, ...]:
         """Return the keys by which ``division`` can prove itself, as far as is known here.

@@ -18,6 +18,8 @@ REASONS: Final = {
     Reason.NOT_ARRIVED: later("{who}发的内容没有到全"),
 }
 """Why a node links to the ancestor above its parent too."""
+from shared.trust.certificate import Certificate
+from shared.web.i18n import Words
 
 
 @dataclass(frozen=True)
@@ -113,3 +115,19 @@ def below(states: Sequence[LinkState], words: Words) -> Banner:
         words.say_count("{total} 个镇里有 {count} 个连着", up, total=total),
         words.say("，没连上的，网通后自动补齐"),
     )
+
+
+def alarm(unasked: Sequence[Certificate], words: Words) -> Banner | None:
+    """Return the line about a key that somebody certified in this division's name; None if fine.
+
+    Args:
+        unasked: What its node did not ask for.
+        words: Of the reader.
+    """
+    if not unasked:
+        return None
+    number = unasked[0].rid.hex()[:16]
+    return Banner(
+        "late", words.say("有人冒用本单位的名义"),
+        words.say("，给别的密钥发了证书（{number}），请马上告诉区里", number=number),
+    )  # fmt: skip

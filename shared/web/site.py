@@ -143,6 +143,7 @@ class Site:
             place=identity.label,
             line=" · ".join((*places, words.say(_BOARDS[identity.level]))),
             link=self._banner(now_ms, words),
+            alarm=banner.alarm(self.node.guard.unasked(), words),
             clock=words.time(now_ms),
             today=words.day(now_ms),
             here=request.path_qs if request.method == "GET" else "/",

@@ -371,4 +371,19 @@ MUTANTS: Final = (
         "any(one not in after for one in before)\n",
         tests=("tests/property/test_succession.py",),
     ),
+    Mutant(
+        "whoever takes a division's key over raises no alarm",
+        ROSTER,
+        "            before = {one.rid for one in line[:first]}\n",
+        "            before = {one.rid for one in line}\n",
+        tests=(SUCCESSION_TESTS,),
+    ),
+    Mutant(
+        "an alarm that could not be written is forgotten",
+        "shared/node/guard.py",
+        "                    await self._clock.sleep(RETRY_SECONDS)\n"
+        "                    self._woken.set()\n",
+        "                    await self._clock.sleep(RETRY_SECONDS)\n",
+        tests=("tests/unit/node/test_guard.py",),
+    ),
 )

@@ -170,9 +170,13 @@ def records() -> dict[str, Record]:
         top, 2, trust["node-certified"].rid, "node.confirmed.v1",
         {"certificate": replaced.rid.hex()},
     )  # fmt: skip
+    disowned = record(
+        _feed(VILLAGE, "trust", UPWARD), 1, trust["epoch-opened-village"].rid, "node.disowned.v1",
+        {"certificate": sha256(b"sanji vector certificate unasked").hexdigest()},
+    )  # fmt: skip
     return {
         **trust, "notice": notice, "feedback": feedback, "custody": custody,
-        "node-certified-again": replaced, "node-confirmed": confirmed,
+        "node-certified-again": replaced, "node-confirmed": confirmed, "node-disowned": disowned,
     }  # fmt: skip
 
 

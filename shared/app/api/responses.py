@@ -197,6 +197,17 @@ class MissingTold(Told):
     waits_for: str = Field(description=later("要等哪一级的线通；线是通的就是空。"))
 
 
+class Certificate(Told):
+    """A certificate that does not count, or that its division did not ask for."""
+
+    certificate: str
+    division: str
+    label: str
+    issuer: str
+    kid: str
+    disowned: bool = Field(description=later("本单位说没有要过这张证书。"))
+
+
 class Quarantined(Told):
     """A frame that was refused."""
 
@@ -216,6 +227,8 @@ class Status(Told):
     epoch: str
     certified: bool
     doubt: bool
+    unconfirmed: list[Certificate] = Field(description=later("换了密钥、还不算数的证书。"))
+    unasked: list[Certificate] = Field(description=later("本单位没有要过的本单位证书。"))
     records: int
     heads: list[Head]
     links: list[Link]

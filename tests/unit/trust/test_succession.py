@@ -180,3 +180,25 @@ def test_a_circle_ends() -> None:
     line = succession([first, second, again], lambda _old, _new: True)
     assert [one.rid for one in line] == [b"a", b"b", b"a"]
     assert succession([made(b"a", b"b"), made(b"b", b"a")], lambda _old, _new: True) == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "keys", "unasked"),
+    [
+        ([heir(FIRST, 9, by=2)], [2], [0]),
+        ([heir(FIRST, 9, by=2)], [9], []),
+        ([heir(FIRST, 9, by=None)], [9], []),
+        ([heir(FIRST, 9, by=None), heir(FIRST, 10, by=None, seq=3)], [9], [1]),
+        ([heir(FIRST, 9, by=2), heir(FIRST, 10, by=2, seq=3)], [2, 9], [1]),
+        ([ROBBED := heir(FIRST, 9, by=None), heir(ROBBED.rid, 2, by=9, seq=3),
+          confirmed(ROBBED.rid)], [2], [0]),
+    ],
+    ids=["replaced by a thief", "replaced by itself", "a lost key's successor",
+         "beside a lost key's successor", "under way to a new key", "its own key after a thief's"],
+)  # fmt: skip
+def test_what_a_node_did_not_ask_for(
+    more: list[Record], keys: list[int], unasked: list[int]
+) -> None:
+    """Its keys' certificates and what counted before the first of them are its own; no other."""
+    found = learned(*more).unasked(VILLAGE, [key_of(number).public.raw for number in keys])
+    assert [one.rid for one in found] == [more[at].rid for at in unasked]
