@@ -22,7 +22,7 @@ from shared.domain.evidence import Proof, decode_evidence, prove
 from shared.errors import InvalidError
 from shared.node.home import Home
 from shared.record.body import decode_body
-from shared.trust.roster import Certificate
+from shared.trust.certificate import Certificate
 
 AnchorOption = Annotated[
     str, typer.Option("--anchor", help="64 hex digits: what the file has to rest on.")

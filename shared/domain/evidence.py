@@ -25,7 +25,8 @@ from shared.record.limits import CHUNK_RECORDS_MAX
 from shared.record.record import Record
 from shared.record.run import Run
 from shared.trust.authority import KindTable
-from shared.trust.roster import Base, Certificate, Roster
+from shared.trust.certificate import Certificate
+from shared.trust.roster import Base, Roster
 
 FORMAT: Final = "sanji/evidence/v1"
 EVIDENCE_BYTES_MAX: Final = 1024 * 1024

@@ -21,8 +21,9 @@ from shared.record.envelope import RECORD_AAD
 from shared.record.feed import ROOT_EPOCH, Feed
 from shared.record.record import Record
 from shared.record.run import Run
+from shared.trust.certificate import Certificate
 from shared.trust.keys import PublicKey
-from shared.trust.roster import Certificate, Roster
+from shared.trust.roster import Roster
 
 STATERS_MAX: Final = 8
 """Of a notice hundreds may hold a copy: those nearest to the top speak for it."""

@@ -123,7 +123,6 @@ class Node:
             self.log, self.author, around.clock, around.intervals,
             self.bypasser.lacks if self.bypasser else None,
         )  # fmt: skip
-        self.custodian = Custodian(self.log, self.author, around.clock, around.intervals)
         self.guard = Guard(self.log, self.author, around.clock, (keys.signing.public.raw,))
         self.views = views(self.log) if views is not None else None
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from shared.domain.custody.lacks import Reason
 from shared.node.conversation import LinkState
+from shared.trust.certificate import Certificate
 from shared.web.i18n import Words, later
 
 REASONS: Final = {
@@ -18,8 +19,6 @@ REASONS: Final = {
     Reason.NOT_ARRIVED: later("{who}发的内容没有到全"),
 }
 """Why a node links to the ancestor above its parent too."""
-from shared.trust.certificate import Certificate
-from shared.web.i18n import Words
 
 
 @dataclass(frozen=True)

@@ -337,6 +337,8 @@ MUTANTS: Final = (
         "    if _vouched(run.records, base.certificate.key, each=each) < len(run.records):\n",
         "    if not _vouched(run.records, base.certificate.key, each=each):\n",
         tests=(EVIDENCE_TESTS,),
+    ),
+    Mutant(
         "a key is replaced without its consent",
         ROSTER,
         "        return self._consents[new.rid]\n",

@@ -7,7 +7,7 @@ import pytest
 from tests.simulation.history import Outcome, play
 
 # As many as leave a fifth of the quarter hour that a whole run may take; `make simulate` has more.
-SEEDS = 120 if os.environ.get("SANJI_SERVICES") == "require" else 50
+SEEDS = 80 if os.environ.get("SANJI_SERVICES") == "require" else 50
 BLOCK = 5
 
 

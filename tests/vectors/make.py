@@ -1,5 +1,6 @@
 """The vectors, made anew: the same keys, salts and times give the same bytes every time."""
 
+import json
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
