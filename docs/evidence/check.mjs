@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 const LANES = ['trust', 'urgent', 'ordinary', 'custody'], LEVELS = ['district', 'town', 'village'];
 const KIND = /^[a-z]+(\.[a-z_]+)+\.v[1-9][0-9]{0,3}$/, OPENED = 'epoch.opened.v1', ROOT = '0'.repeat(16);
 const ORDER_8 = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n; // such a y
-
 const fail = (why) => { throw new Error(why); };
 const need = (holds, why) => holds || fail(why);
 const hex = (bytes) => bytes.toString('hex'), unhex = (digits) => Buffer.from(digits, 'hex');
@@ -46,10 +45,8 @@ function decode(data, depthMax) { // deterministic CBOR without tags and floats
     need(pairs.every(([, key], n) => !n || pairs[n - 1][1] < key), 'a map is out of order');
     return { keys: pairs.map(([key]) => key) }; // of maps nobody looks at more
   };
-  const found = item(0);
-  return at === data.length ? found : fail('bytes left over');
+  return [item(0), at === data.length || fail('bytes left over')][0];
 }
-
 function publicKey(digits) {
   const raw = unhex(digits), jwk = { kty: 'OKP', crv: 'Ed25519', x: raw.toString('base64url') };
   const P = 2n ** 255n - 19n, y = BigInt(`0x${hex(Buffer.from(raw).reverse())}`) & (P + 18n);
@@ -57,7 +54,6 @@ function publicKey(digits) {
   const key = createPublicKey({ key: jwk, format: 'jwk' });
   return { kid: hex(sha256(raw)).slice(0, 16), signed: (data, by) => verify(null, data, key, by) };
 }
-
 function readRecord([cose, salt, body, ...more]) {
   const end = cose.length - 66, from = 17 + ({ 0x58: 2, 0x59: 3 }[cose[17]] ?? 1), n = end - from;
   const head = Buffer.from(n < 24 ? [0x40 + n] : n < 256 ? [0x58, n] : [0x59, n >> 8, n & 255]);
@@ -78,7 +74,6 @@ function readRecord([cose, salt, body, ...more]) {
   return { rid: hex(sha256(cose)), author, epoch, lane, audience, seq, kind, claimed_at_ms: at, body, name,
     prev: hex(prev), kid, isBy: (key) => key.signed(Buffer.concat(signed), cose.subarray(end + 2)) };
 }
-
 const readBody = ({ body }) => { // authors write no blanks, no name twice, no number in two ways
   const said = JSON.parse(utf8(body)), isPlain = JSON.stringify(said) === utf8(body);
   return isPlain && said?.constructor === Object ? said : fail('a body is not plain JSON');
@@ -88,13 +83,16 @@ export function check(data) { // returns what is proven; throws what is wrong
   const [form, bases, headers, salt, body, statements, ...more] = decode(data, 3);
   need(form === 'sanji/evidence/v1' && !more.length && isList(bases, 256) && isList(headers, 256)
     && isList(statements, 32) && bases.length && headers.length, 'no evidence file of version 1');
-  const [anchor, ...chain] = bases.map(readRecord), nodes = {}, openings = {};
+  const [anchor, ...chain] = bases.map(readRecord), nodes = {}, last = {}, openings = {}, words = new Map();
   const trust = ({ code, level }, epoch) => `${code}/${epoch}/trust/${level < 2 ? `${code}*` : '^'}`;
-  const certify = (rid, it, above) => { // takes in a certificate, one of each division
+  const certify = (rid, it, above) => { // takes in a certificate: a division's first or next
     const { division: code, label, signing_key: key } = it, level = LEVELS.indexOf(it.level);
-    need(isCode(code) && Object.values(nodes).every((one) => one.code !== code) && level >= 0
+    const old = last[code], asked = old && Buffer.concat([ascii('sanji/replace/v1\x85\x58\x20'),
+      unhex(anchor.rid), text(code), unhex(`5820${old.rid}5820${key}5820${it.sealing_key}`)]);
+    need(isCode(code) && (it.replaces ?? '') === (old?.rid ?? '') && (!old || !above.above
+      || [...words.values()].includes(rid) || old.key.signed(asked, unhex(it.consent))) && level >= 0
       && isText(label, /^.{1,40}$/su) && isHex(key, 32) && isHex(it.sealing_key, 32), 'a bad certificate');
-    return nodes[rid] = { rid, code, label, level, key: publicKey(key), above };
+    return nodes[rid] = last[code] = { rid, code, label, level, key: publicKey(key), above };
   };
   const vouch = (run) => { // returns whose certificate stands behind these records
     const [first] = run, { author, epoch, name } = first, opening = openings[author + epoch];
@@ -104,8 +102,7 @@ export function check(data) { // returns what is proven; throws what is wrong
     const prev = !opening ? first.prev : name === trust(node, epoch) ? node.rid : opening.rid;
     need(run.every((one, n) => one.name === name && one.seq === first.seq + n
       && one.kid === node.key.kid && one.prev === (n ? run[n - 1].rid : one.seq ? one.prev : prev))
-      && (first.lane === 'trust' ? run : run.slice(-1)).every((one) => one.isBy(node.key)),
-    "a chain is broken, or a signature is not the author's");
+      && (first.lane === 'trust' ? run : run.slice(-1)).every((one) => one.isBy(node.key)), 'a chain or signature');
     return node;
   };
   const top = readBody(anchor), root = certify(anchor.rid, top, null);
@@ -116,6 +113,8 @@ export function check(data) { // returns what is proven; throws what is wrong
     need(one.name === trust(by, one.epoch), 'a certificate in another feed');
     const isOpening = one.kind === OPENED && !one.seq && !openings[place] && it.certificate === by.rid;
     if (isOpening) { openings[place] = { node: by, rid: one.rid }; continue; }
+    const isWord = one.kind === 'node.confirmed.v1' && by === root && !words.has(one.rid);
+    if (isWord) { words.set(one.rid, it.certificate); continue; }
     const node = certify(one.rid, it, by);
     need(one.kind === 'node.certified.v1' && by.level < 2 && isCode(parent) && isHex(nonce, 16)
       && parent.startsWith(by.code) && isAbove(parent, node.code) && node.level > by.level
@@ -124,6 +123,7 @@ export function check(data) { // returns what is proven; throws what is wrong
       text(node.code), unhex(`50${nonce}`)]);
     need(node.key.signed(asked, unhex(it.proof)), 'nobody asked for a certificate');
   }
+  need([...words.values()].every((rid) => nodes[rid]), 'a confirmation of nothing');
   const run = headers.map((one, n) => readRecord(n ? [one, null, null] : [one, salt, body]));
   const by = vouch(run), { name, prev, kid, isBy, ...told } = run[0], certified = [];
   const held = statements.map(readRecord).map((one) => {

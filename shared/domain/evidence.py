@@ -20,7 +20,7 @@ from shared.domain.projection import Fact, State
 from shared.errors import FaultError, InvalidError
 from shared.log.accept import vouch
 from shared.record import cbor
-from shared.record.feed import ROOT_EPOCH
+from shared.record.feed import ROOT_EPOCH, Feed
 from shared.record.limits import CHUNK_RECORDS_MAX
 from shared.record.record import Record
 from shared.record.run import Run
@@ -170,28 +170,28 @@ def prove(evidence: Evidence) -> Proof:
 
 
 def _learned(bases: Sequence[Record]) -> Roster:
-    """Return what the certificates and openings say.
+    """Return what the certificates, confirmations and openings say.
 
-    Each of them has to count where it stands, and still in the end: which of two certificates of
-    a division counts, only a node knows, which holds all of them.
+    Each of them has to count where it stands, and still in the end: which of two rivals for a
+    division counts, only a node knows, which holds all of them. So what confirms a certificate
+    stands before it.
     """
     roster = Roster(bases[0].rid)
     for record in bases:
         vouch(Run(record.header.feed, record.header.seq, (record,)), roster)
         roster.learn(record)
-        _check_counts(record, roster)
+        _check_counts(record.header.feed, record.rid, roster)
     for record in bases:
-        _check_counts(record, roster)
+        _check_counts(record.header.feed, roster.confirmed_by(record.rid) or record.rid, roster)
     if len({record.rid for record in bases}) < len(bases):
         raise FaultError("a record stands twice in the chain")
     return roster
 
 
-def _check_counts(record: Record, roster: Roster) -> None:
-    feed = record.header.feed
+def _check_counts(feed: Feed, rid: bytes, roster: Roster) -> None:
     opened = roster.incarnation(feed.author, feed.epoch)
-    opens = opened is not None and opened.rid == record.rid
-    if not (opens or roster.counts(record.rid)):
+    opens = opened is not None and opened.rid == rid
+    if not (opens or roster.counts(rid) or roster.confirmed_by(rid)):
         raise FaultError("a record on which the others should stand certifies nobody")
 
 

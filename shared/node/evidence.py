@@ -137,5 +137,11 @@ def _bases_of(roster: Roster, feed: Feed) -> list[bytes]:
     incarnation = roster.incarnation(feed.author, feed.epoch)
     if incarnation is None:
         raise RefusedError(f"the opening of {feed} is not here.")
-    certificate = incarnation.certificate
-    return [*_bases_of(roster, certificate.issuer), certificate.rid, incarnation.rid]
+    rids = list[bytes]()
+    for certificate in roster.line_to(incarnation.certificate):
+        rids += _bases_of(roster, certificate.issuer)
+        confirmed = roster.confirmation_of(certificate.rid) if certificate.replaces else None
+        if confirmed is not None:
+            rids += [*_bases_of(roster, confirmed[0]), confirmed[1]]
+        rids.append(certificate.rid)
+    return [*rids, incarnation.rid]

@@ -332,6 +332,27 @@ class Roster:
         """
         return certificate in self._counting.get(certificate.division, ())
 
+    def line_to(self, certificate: Certificate) -> tuple[Certificate, ...]:
+        """Return the certificates that were replaced one by the next up to ``certificate``.
+
+        Itself is the last; it stands alone if it does not count.
+        """
+        line = self._counting.get(certificate.division, ())
+        return line[: line.index(certificate) + 1] if certificate in line else (certificate,)
+
+    def confirmation_of(self, rid: bytes) -> tuple[Feed, bytes] | None:
+        """Return where the district confirmed the certificate ``rid``: feed and rid, if it did."""
+        said = self._confirmed.get(rid)
+        if not said:
+            return None
+        feed, _, by = min(said)
+        return feed, by
+
+    def confirmed_by(self, rid: bytes) -> bytes | None:
+        """Return which certificate the record ``rid`` confirms, None if it confirms none."""
+        named = (one for one, said in self._confirmed.items() if rid in {by for _, _, by in said})
+        return next(named, None)
+
     def counts(self, rid: bytes) -> bool:
         """Tell whether ``rid`` is a certificate that counts."""
         certificate = self._certificates.get(rid)

@@ -320,7 +320,7 @@ MUTANTS: Final = (
     Mutant(
         "evidence may hold certificates that do not count",
         EVIDENCE,
-        "    if not (opens or roster.counts(record.rid)):\n",
+        "    if not (opens or roster.counts(rid) or roster.confirmed_by(rid)):\n",
         "    if not roster.anchor:\n",
         tests=(EVIDENCE_TESTS,),
     ),

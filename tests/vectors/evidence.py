@@ -9,7 +9,7 @@ import cbor2
 
 from shared.app.evidence_command import told
 from shared.domain.evidence import FORMAT, decode_evidence, prove
-from shared.record.body import body_hash, decode_body
+from shared.record.body import body_hash, decode_body, encode_body
 from shared.record.envelope import RECORD_AAD, Envelope, wrap
 from shared.record.feed import ROOT_EPOCH, UPWARD, Feed
 from shared.record.header import NO_PREV, encode_header
@@ -37,6 +37,7 @@ CHAIN: Final = tuple(MADE[name] for name in (
 """Each stands on the one before."""
 
 FILING, RECEIPT, NOTICE = MADE["feedback"], MADE["custody"], MADE["notice"]
+AGAIN: Final = MADE["node-certified-again"]
 TO_TOWN: Final = Feed(DISTRICT, EPOCHS[DISTRICT], "custody", TOWN)
 
 
@@ -137,6 +138,35 @@ def stranger() -> tuple[Record, ...]:
     return founded, rewritten(opened, opened.body, "town")
 
 
+def renewed(certificate: Record) -> tuple[Record, Record]:
+    """Return an opening of the village under its next keys, and a filing in that epoch."""
+    epoch = bytes.fromhex("5757575757575757")
+    trust = Feed(VILLAGE, epoch, "trust", UPWARD)
+    told_by = {"certificate": certificate.rid.hex(), "follows": EPOCHS[VILLAGE].hex()}
+    opened = record(trust, 0, certificate.rid, "epoch.opened.v1", told_by)
+    opened = rewritten(opened, opened.body or b"", "village-next")
+    filed = record(trust._replace(lane="ordinary"), 0, opened.rid, "feedback.filed.v1", {})
+    return opened, rewritten(filed, filed.body or b"", "village-next")
+
+
+def silent() -> Record:
+    """Return the village's next certificate without the old key's consent."""
+    body = decode_body(AGAIN.body or b"")
+    return rewritten(AGAIN, encode_body({**body, "consent": None}), "town")
+
+
+def confirmed(certificate: Record) -> Record:
+    """Return the district's word on a certificate."""
+    said = {"certificate": certificate.rid.hex()}
+    return record(CHAIN[2].header.feed, 2, CHAIN[2].rid, "node.confirmed.v1", said)
+
+
+def under_next_keys(*bases: Record) -> bytes:
+    """Return a filing under the certificate that stands last in ``bases``."""
+    opened, filed = renewed(bases[-1])
+    return pack([*CHAIN[:4], *bases, opened], [filed])
+
+
 def good() -> dict[str, bytes]:
     """Return files that prove something, by what they are."""
     town = run().records
@@ -150,6 +180,10 @@ def good() -> dict[str, bytes]:
         "a notice that its successor vouches for": pack(CHAIN[:4], with_bad_signature()),
         "a certificate": pack(CHAIN[:4], [CHAIN[4]]),
         "the founding record": pack(CHAIN[:1], [CHAIN[0]]),
+        "a filing under keys to which the old one consents": under_next_keys(CHAIN[4], AGAIN),
+        "a filing under keys that the district confirmed": under_next_keys(
+            CHAIN[4], confirmed(silent()), silent()
+        ),
     }
 
 
@@ -195,6 +229,10 @@ def _bad_chains() -> dict[str, bytes]:
     rival = record(village.header.feed, 2, village.rid, "node.certified.v1", other)
 
     weak = by_nobody()
+    consent = decode_body(AGAIN.body or b"")["consent"]
+    other_consent = replaced(AGAIN, consent, consent[::-1], "town")
+    said = {"certificate": silent().rid.hex()}
+    by_town = record(village.header.feed, 2, village.rid, "node.confirmed.v1", said)
 
     def instead(at: int, one: Record) -> bytes:
         return pack([*CHAIN[:at], one, *CHAIN[at + 1 :]], [FILING])
@@ -207,6 +245,15 @@ def _bad_chains() -> dict[str, bytes]:
         "a link of the chain twice": pack([*CHAIN, CHAIN[5]], [FILING]),
         "two certificates of one division": pack([*CHAIN, rival], [FILING]),
         "another district above": pack([*stranger(), *CHAIN[2:]], [FILING]),
+        "next keys without a word": under_next_keys(CHAIN[4], silent()),
+        "next keys alone": under_next_keys(AGAIN),
+        "next keys to which another consents": under_next_keys(CHAIN[4], other_consent),
+        "next keys that were confirmed too late": pack(
+            [*CHAIN[:5], silent(), confirmed(silent())], [FILING]
+        ),
+        "two that replace one": under_next_keys(CHAIN[4], AGAIN, confirmed(silent()), silent()),
+        "a confirmation of nothing": pack([*CHAIN, confirmed(silent())], [FILING]),
+        "a confirmation by the town": pack([*CHAIN[:5], by_town, silent()], [FILING]),
         "a notice in the chain": pack([*CHAIN, NOTICE], [FILING]),
         "a certificate with a bad signature": instead(4, unsigned(village)),
         "a certificate by another key": instead(4, rewritten(village, village.body, "village")),

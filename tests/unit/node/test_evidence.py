@@ -14,6 +14,7 @@ from shared.node.evidence import gather_evidence
 from shared.record.feed import Feed, Level
 from shared.record.record import Record
 from shared.record.run import Run
+from shared.trust.invitation import consent_message
 from tests.support.records import key_of
 from tests.support.served import Served, served, stated
 from tests.support.trust import (
@@ -118,6 +119,28 @@ async def test_a_bad_signature_is_vouched_for_by_what_follows(district: Served) 
     data = await gather_evidence(district.node, bad.rid)
     assert [one.rid for one in decode_evidence(data).run.records] == [bad.rid, second.rid]
     assert prove(decode_evidence(data)).record.rid == bad.rid
+
+
+@pytest.mark.parametrize("by_key", [True, False])
+async def test_replaced_keys_bring_what_replaced_them(district: Served, by_key: bool) -> None:
+    """The old certificate goes along, and the district's word where the old key says nothing."""
+    small, new = small_district(), key_of(9)
+    body = certified_body(small.founded.rid, TOWN, VILLAGE, Level.VILLAGE, new)
+    old = small.village_certified
+    keys = [bytes.fromhex(body[name]) for name in ("signing_key", "sealing_key")]
+    consent = key_of(2).sign_bytes(consent_message(small.founded.rid, VILLAGE, old.rid, *keys))
+    body |= {"replaces": old.rid.hex(), "consent": consent.hex() if by_key else None}
+    again = signed(trust_feed(TOWN, Level.TOWN), 2, old.rid, "node.certified.v1", body, key_of(1))
+    said = {"certificate": again.rid.hex()}
+    word = signed(trust_feed(DISTRICT, Level.DISTRICT), 2, small.town_certified.rid,
+                  "node.confirmed.v1", said, key_of(0))  # fmt: skip
+    later = opened(VILLAGE, Level.VILLAGE, again.rid, new, epoch=b"the next")
+    await district.accept(again, *(() if by_key else (word,)), later)
+    file = decode_evidence(await gather_evidence(district.node, later.rid))
+    bases = [one.rid for one in file.bases]
+    expected = [old.rid, again.rid] if by_key else [old.rid, word.rid, again.rid]
+    assert [rid for rid in bases if rid in {old.rid, word.rid, again.rid}] == expected
+    assert prove(file).path[0].rid == again.rid
 
 
 async def test_a_certificate_that_does_not_count_proves_nothing(district: Served) -> None:
