@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from shared.app.cli import HomeOption, JsonOption, perform, run, show_result
+from shared.app.cli import HomeOption, JsonOption, out, perform, run, show_result
 from shared.app.commands import add_join, common
+from shared.app.rotation import rotate as replace_key
 from shared.node.home import Home
 from shared.record.feed import Level
 from village.pages import Kiosk
@@ -48,6 +49,18 @@ def rate(
     async def work() -> None:
         result = await perform(Home(home), "rate", receipt=receipt, score=score, cause=cause)
         show_result(result, as_json=as_json)
+
+    run(work())
+
+
+@app.command()
+def rotate(home: HomeOption) -> None:
+    """Replace the signing key of the stopped node; its parent has to be reachable."""
+
+    async def work() -> None:
+        certificate = await replace_key(Home(home))
+        out.print(f"{certificate.division} signs with key {certificate.key.kid.hex()} from now on.")
+        out.print("Next: `serve`.")
 
     run(work())
 

@@ -102,7 +102,7 @@ async def open_place(
     from shared.log.postgresql import PostgresqlDatabase  # noqa: PLC0415
 
     return await PostgresqlDatabase.open(
-        url, *KEPT, owner=home.keys().signing.public.raw.hex(), layouts=layouts,
+        url, *KEPT, owner=home.owner(), layouts=layouts,
         password_file=Path(password_file) if password_file else None,
     )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import aiohttp
@@ -27,6 +27,7 @@ from shared.record.feed import Level
 from shared.record.limits import FRAME_BYTES_MAX
 from shared.trust.invitation import NONCE_BYTES, Invitation, JoinRequest, make_request, read_token
 from shared.trust.keys import SigningKey
+from shared.trust.rotation import KeyRequest
 from shared.web.security import read_all
 
 RECOVERY_FILE: Final = "recovery.key"
@@ -141,14 +142,13 @@ async def _ask_parent(
     invitation: Invitation, request: JoinRequest, *, wait: bool, tell: Callable[[str], None]
 ) -> list[bytes]:
     """Ask each address of the parent in turn until one answers."""
-    addresses = [
-        address for code, address in invitation.addresses
-        if code == invitation.parent and address.partition("://")[0] not in BROKER_SCHEMES
-    ]  # fmt: skip
+    addresses = answering(
+        address for code, address in invitation.addresses if code == invitation.parent
+    )
     pause = 0.5
     while True:
         try:
-            return await _ask_once(addresses, request)
+            return await ask_once(addresses, request)
         except UnavailableError as error:
             if not wait:
                 raise
@@ -157,8 +157,19 @@ async def _ask_parent(
         pause = min(RETRY_SECONDS_MAX, pause * 2)
 
 
-async def _ask_once(addresses: Sequence[str], request: JoinRequest) -> list[bytes]:
-    trouble = "the invitation names no address of the parent."
+def answering(addresses: Iterable[str]) -> list[str]:
+    """Return those of a node's ``addresses`` at which it answers who asks for a certificate."""
+    return [one for one in addresses if one.partition("://")[0] not in BROKER_SCHEMES]
+
+
+async def ask_once(addresses: Sequence[str], request: JoinRequest | KeyRequest) -> list[bytes]:
+    """Ask each address of the parent once; returns the trust records it answers with.
+
+    Raises:
+        RefusedError: it refuses.
+        UnavailableError: it does not answer at any.
+    """
+    trouble = "no address of the parent is known."
     timeout = aiohttp.ClientTimeout(total=ASK_SECONDS_MAX)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         for address in addresses:

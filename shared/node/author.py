@@ -200,8 +200,13 @@ class Author:
 
     @property
     def epoch_is_due(self) -> bool:
-        """True before the first epoch and while there is doubt about the current one."""
-        return self._log.doubt or not self._log.epoch
+        """True before the first epoch, in doubt about the current one, and with another key."""
+        return self._log.doubt or not self._log.epoch or self._has_new_key()
+
+    def _has_new_key(self) -> bool:
+        current = self._log.roster.incarnation(self._log.me, self._log.epoch)
+        key = self._key.public.raw
+        return current is not None and current.certificate.signing_key != key
 
     async def _open_epoch(self) -> None:
         certificate = self.certificate

@@ -3,6 +3,7 @@
 * ``node.toml``: settings, written by the operator (may be missing)
 * ``identity.json``: who this node is and where its ancestors are; no secrets
 * ``signing.key``, ``sealing.key``: PEM, 0600, under a passphrase if one is set
+* ``signing.key.next``: there while a key is being replaced; ``owner``: the first one's public half
 * ``log.db``: the record log and the views (SQLite), unless ``database_url`` names PostgreSQL
 * ``log.db.moved``: what ``log.db`` was when its log was moved; no node opens it
 * ``log.elsewhere``: says that they lie in PostgreSQL, for whoever forgets the setting
@@ -41,6 +42,8 @@ IDENTITY_FILE: Final = "identity.json"
 SIGNING_FILE: Final = "signing.key"
 SEALING_FILE: Final = "sealing.key"
 LOCK_FILE: Final = "lock"
+_NEXT_KEY: Final = "signing.key.next"
+_OWNER: Final = "owner"
 _MACHINE_ID: Final = Path("/etc/machine-id")
 
 
@@ -96,10 +99,12 @@ class Keys:
     Attributes:
         signing: Ed25519.
         sealing_seed: X25519 private bytes; opens what is sealed to this node.
+        next_public: Public half of the signing key that replaces ``signing``; empty without one.
     """
 
     signing: SigningKey
     sealing_seed: bytes
+    next_public: bytes = b""
 
     def __repr__(self) -> str:
         """Keep the secrets out of logs and tracebacks."""
@@ -208,7 +213,26 @@ class Home:
         """
         signing = self._key(SIGNING_FILE, Ed25519PrivateKey)
         sealing = self._key(SEALING_FILE, X25519PrivateKey)
-        return Keys(SigningKey(signing.private_bytes_raw()), sealing.private_bytes_raw())
+        coming = self.next_key().public.raw if (self.path / _NEXT_KEY).exists() else b""
+        return Keys(SigningKey(signing.private_bytes_raw()), sealing.private_bytes_raw(), coming)
+
+    def next_key(self) -> SigningKey:
+        """Return the signing key that is to replace the present one, made at the first call.
+
+        Raises:
+            UnavailableError: it is under a passphrase that is missing or wrong.
+        """
+        return SigningKey(self._key(_NEXT_KEY, Ed25519PrivateKey).private_bytes_raw())
+
+    def go_over(self) -> None:
+        """Let the next signing key take the place of the present one, at once or not at all."""
+        self.write(_OWNER, self.owner().encode())
+        (self.path / _NEXT_KEY).replace(self.path / SIGNING_FILE)
+
+    def owner(self) -> str:
+        """Return the name under which a database belongs to this home, whatever its key is now."""
+        file = self.path / _OWNER
+        return file.read_text("utf-8") if file.exists() else self.keys().signing.public.raw.hex()
 
     def put_keys(self, keys: Keys) -> None:
         """Let this home have the keys of the box that it replaces.

@@ -18,9 +18,10 @@ from shared.node.author import Author, Draft, Entropy
 from shared.node.clock import Clock
 from shared.node.papers import trust_frames
 from shared.record.feed import Level, check_code, is_above, is_holder
-from shared.trust.invitation import SECRET_BYTES, Invitation, JoinRequest
+from shared.trust.invitation import SECRET_BYTES, Invitation, JoinRequest, read_request
 from shared.trust.keys import KEY_BYTES, SigningKey
 from shared.trust.kinds import CERTIFIED
+from shared.trust.rotation import KeyRequest, read_key_request
 
 INVITATION_DAYS: Final = 14
 _DAY_MS: Final = 86_400_000
@@ -127,6 +128,43 @@ class Registrar:
             await self._certify(request)
         return await self._trust_frames(request.division)
 
+    async def answer(self, data: bytes) -> list[bytes]:
+        """Certify who asks in ``data``: by an invitation, or in place of its own older key.
+
+        Returns:
+            As ``redeem``.
+
+        Raises:
+            FaultError: malformed.
+            NotFoundError: no such invitation, no such division.
+            RefusedError: not agreed to by all whose word it takes.
+        """
+        request = read_key_request(data)
+        return await (self.redeem(read_request(data)) if request is None else self.replace(request))
+
+    async def replace(self, request: KeyRequest) -> list[bytes]:
+        """Certify other keys for a node below whose old key consents; repeated, answer alike.
+
+        Returns:
+            As ``redeem``.
+
+        Raises:
+            NotFoundError: that division is not certified here.
+            RefusedError: this is not its parent, or one of the two keys did not sign.
+        """
+        async with self._redeeming:
+            roster = self._log.roster
+            old = roster.certificate_of(request.division)
+            if old is None or request.parent != self._log.me:
+                raise NotFoundError(f"{request.division} is not certified by this node.")
+            if old.signing_key != request.signing_key:
+                if request.anchor != roster.anchor or not request.is_agreed(old):
+                    raise RefusedError("the key in force did not agree to be replaced.")
+                more = {"replaces": request.replaces.hex(), "consent": request.consent.hex()}
+                draft = self._certificate(request, old.label, old.level.word, more)
+                await self._author.submit(draft)
+        return await self._trust_frames(request.division)
+
     async def _certify(self, request: JoinRequest) -> None:
         note = await self._log.store.note(f"invitation/{request.division}")
         if note is None or request.parent != self._log.me:
@@ -138,7 +176,7 @@ class Registrar:
                 request.division, Offer(**{**offer.__dict__, "taken_by": request.signing_key.hex()})
             )
         if self._log.roster.certificate_of(request.division) is None:
-            await self._author.submit(self._certificate(request, offer))
+            await self._author.submit(self._certificate(request, offer.label, offer.level, {}))
 
     def _check(self, request: JoinRequest, offer: Offer) -> None:
         if not request.is_sealed_by(bytes.fromhex(offer.secret)):
@@ -155,16 +193,19 @@ class Registrar:
         if not offer.taken_by and self._clock.wall_ms() > offer.expires_ms:
             raise RefusedError("this invitation has expired.", advice="Ask for a new one.")
 
-    def _certificate(self, request: JoinRequest, offer: Offer) -> Draft:
+    def _certificate(
+        self, request: JoinRequest | KeyRequest, label: str, level: str, more: dict[str, str]
+    ) -> Draft:
         body: dict[str, Any] = {
             "division": request.division,
-            "label": offer.label,
-            "level": offer.level,
+            "label": label,
+            "level": level,
             "parent": self._log.me,
             "signing_key": request.signing_key.hex(),
             "sealing_key": request.sealing_key.hex(),
             "nonce": request.nonce.hex(),
             "proof": request.proof.hex(),
+            **more,
         }
         return Draft(CERTIFIED, self._log.me + "*", body, "trust")
 
@@ -179,11 +220,11 @@ class Registrar:
         return await trust_frames(self._log, feeds)
 
 
-async def take_trust(log: Log, frames: list[bytes], invitation: Invitation, at_ms: int) -> None:
-    """The child's side: accept the parent's answer and check that it certifies us.
+async def take_frames(log: Log, frames: list[bytes], at_ms: int) -> None:
+    """Accept the trust records that a parent answered with.
 
     Raises:
-        FaultError: the answer does not lead from the anchor to our certificate.
+        FaultError: they do not fit each other or what is held.
     """
     for data in frames:
         frame = decode_frame(data, ())
@@ -192,6 +233,15 @@ async def take_trust(log: Log, frames: list[bytes], invitation: Invitation, at_m
         for outcome in await log.accept(frame.runs, at_ms):
             if not isinstance(outcome, Accepted | Duplicate):
                 raise FaultError(f"the parent's trust records do not fit: {outcome}")
+
+
+async def take_trust(log: Log, frames: list[bytes], invitation: Invitation, at_ms: int) -> None:
+    """The child's side: accept the parent's answer and check that it certifies us.
+
+    Raises:
+        FaultError: the answer does not lead from the anchor to our certificate.
+    """
+    await take_frames(log, frames, at_ms)
     parent = log.roster.certificate_of(invitation.parent)
     if parent is None or parent.signing_key != invitation.parent_key:
         raise FaultError("the parent that answered is not the one that invited")

@@ -123,7 +123,8 @@ class Node:
             self.log, self.author, around.clock, around.intervals,
             self.bypasser.lacks if self.bypasser else None,
         )  # fmt: skip
-        self.guard = Guard(self.log, self.author, around.clock, (keys.signing.public.raw,))
+        own = tuple(filter(None, (keys.signing.public.raw, keys.next_public)))
+        self.guard = Guard(self.log, self.author, around.clock, own)
         self.views = views(self.log) if views is not None else None
 
     async def open(self, trusted: Callable[["Node"], bool] = lambda _node: True) -> None:

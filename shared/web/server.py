@@ -23,7 +23,6 @@ from shared.errors import (
 from shared.node.accounts import Accounts
 from shared.node.node import Node
 from shared.record import cbor
-from shared.trust.invitation import read_request
 from shared.web.assets import Assets
 from shared.web.live import Live
 from shared.web.public import PublicPages
@@ -133,7 +132,7 @@ class _Server:
             async with asyncio.timeout(BODY_SECONDS_MAX):
                 data = await read_all(request.content, JOIN_BYTES_MAX)
             async with self._joining:
-                frames = await self._node.registrar.redeem(read_request(data))
+                frames = await self._node.registrar.answer(data)
         except TimeoutError:
             return _line("the request took too long", HTTPStatus.REQUEST_TIMEOUT)
         except SanjiError as error:

@@ -388,4 +388,18 @@ MUTANTS: Final = (
         "                    await self._clock.sleep(RETRY_SECONDS)\n",
         tests=("tests/unit/node/test_guard.py",),
     ),
+    Mutant(
+        "a parent certifies another key without asking the old one",
+        "shared/trust/rotation.py",
+        "            and certificate.key.verifies_bytes(self.consent, agreed)\n",
+        "            and bool(agreed)\n",
+        tests=("tests/unit/trust/test_rotation.py",),
+    ),
+    Mutant(
+        "after a new key the old epoch goes on",
+        AUTHOR,
+        "        return self._log.doubt or not self._log.epoch or self._has_new_key()\n",
+        "        return self._log.doubt or not self._log.epoch\n",
+        tests=("tests/integration/test_rotation.py",),
+    ),
 )
