@@ -6,17 +6,17 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from demo.supervisor import free_ports
 from shared.app import acts, evidence
 from shared.app.backup import back_up
 from shared.app.backup_file import Backup, heads_of
 from shared.app.compose import open_node
 from shared.app.membership import init_district, join
 from shared.app.restore import restore
+from shared.app.rotation import rotate
 from shared.errors import RefusedError
 from shared.node.home import Home, Identity, Keys
 from shared.record.feed import Feed
@@ -29,16 +29,18 @@ WAYS = {TOWN: only("ws"), VILLAGE: only("ws")}
 
 
 class Boxes(Tiers):
-    """Three tiers over WebSocket; each keeps its port when it is replaced."""
+    """Three tiers over WebSocket; whoever is dialled keeps its port when it is replaced."""
 
     def __init__(self, root: Path) -> None:
-        """Name their homes and ports."""
+        """Name their homes; each takes any free port at first."""
         super().__init__(root, "")
-        self.ports = dict(zip((DISTRICT, TOWN, VILLAGE), free_ports(3, 24300), strict=True))
+        self._ports: dict[str, int] = {}
 
-    def given(self, code: str) -> dict[str, Any]:
-        """Return the settings of one."""
-        return {"listen_port": self.ports[code]}
+    async def stop(self, code: str) -> None:
+        """Stop one, and remember at which port it was dialled."""
+        for address in self.nodes[code].log.roster.addresses_of(code):
+            self._ports[code] = urlsplit(address).port or 0
+        await super().stop(code)
 
     async def say(self, code: str, count: int) -> set[str]:
         """Publish ``count`` notices; returns their rids."""
@@ -54,7 +56,7 @@ class Boxes(Tiers):
 
     async def again(self, code: str) -> None:
         """Serve what stands in the place of a lost box."""
-        await self.serve(code, WAYS.get(code), **self.given(code))
+        await self.serve(code, WAYS.get(code), listen_port=self._ports.get(code, 0))
 
     def scope(self, at: str) -> dict[Feed, tuple[int, bytes]]:
         """Return the heads of all feeds that ``at`` holds, custody aside, which never ends."""
@@ -81,7 +83,7 @@ class Boxes(Tiers):
 async def boxes(root: Path) -> AsyncIterator[Boxes]:
     """Serve a district, a town and a village."""
     async with Boxes(root) as made:
-        await made.start(WAYS, {code: made.given(code) for code in made.ports})
+        await made.start(WAYS)
         yield made
 
 
@@ -140,7 +142,7 @@ async def test_a_lost_box_without_a_backup_is_replaced_with_its_keys(
     """A new invitation and the old keys: all of its scope comes back, counted, and it goes on."""
     parent = PARENTS[code]
     async with boxes(tmp_path) as tiers:
-        for one in tiers.ports:
+        for one in (DISTRICT, TOWN, VILLAGE):
             await tiers.say(one, 3)
         filed = await tiers.act(code, "file", kind="ask", text="水？")
         await tiers.settled()
@@ -212,7 +214,7 @@ async def test_a_backup_older_than_all_who_joined(tmp_path: Path) -> None:
     """
     file = tmp_path / "backup"
     async with Boxes(tmp_path) as tiers:
-        await tiers.start({}, {DISTRICT: tiers.given(DISTRICT)})
+        await tiers.start({})
         await tiers.act(DISTRICT, "backup", path=str(file))
         kept = of(tiers.homes[DISTRICT])
         invited = await tiers.act(DISTRICT, "invite", code=TOWN, label=LABELS[TOWN])
@@ -229,3 +231,37 @@ async def test_a_backup_older_than_all_who_joined(tmp_path: Path) -> None:
         await tiers.say(TOWN, 1)
         await tiers.checked()
         assert await tiers.linked_by(TOWN, DISTRICT) == "ws"
+
+
+@pytest.mark.parametrize("with_backup", [True, False])
+async def test_a_box_comes_back_under_the_key_that_replaced_its_first(
+    tmp_path: Path, *, with_backup: bool
+) -> None:
+    """Files made after the rotation bring it back; the keys of before do not."""
+    file = tmp_path / "backup"
+    async with boxes(tmp_path) as tiers:
+        await tiers.say(VILLAGE, 2)
+        await tiers.settled()
+        old = of(tiers.homes[VILLAGE])
+        await tiers.stop(VILLAGE)
+        await rotate(tiers.homes[VILLAGE])
+        await tiers.again(VILLAGE)
+        await tiers.say(VILLAGE, 2)
+        await tiers.settled()
+        kept, before = of(tiers.homes[VILLAGE]), tiers.scope(VILLAGE)
+        await tiers.act(VILLAGE, "backup", path=str(file))
+        await tiers.lose(VILLAGE)
+        home = tiers.homes[VILLAGE]
+        if with_backup:
+            with pytest.raises(RefusedError, match="not signed by these keys"):
+                await restore(home, file, *old, silent)
+            await restore(home, file, *kept, silent)
+        else:
+            invited = await tiers.act(TOWN, "invite", code=VILLAGE, label=LABELS[VILLAGE])
+            with pytest.raises(RefusedError, match="other keys"):
+                await join(Home(tmp_path / "old"), invited["token"], kept=old)
+            await join(home, invited["token"], kept=kept)
+        await tiers.again(VILLAGE)
+        await tiers.say(VILLAGE, 1)
+        await tiers.when(lambda: before.items() <= tiers.scope(VILLAGE).items())
+        await tiers.checked()
