@@ -67,7 +67,8 @@ async def test_a_stream_whose_last_segment_is_cut(tmp_path: Path, rabbit: Rabbit
         return [segment.stat().st_size for segment in last_segments()]
 
     async def shortened(exchange: Exchange) -> None:
-        await exchange.tiers.when(lambda: min(sizes()) >= SEGMENT_BYTES_MIN)
+        # Of the town's stream there may be less: what its villages lack from before goes by links.
+        await exchange.tiers.when(lambda: max(sizes()) >= SEGMENT_BYTES_MIN)
         await asyncio.to_thread(rabbit.kill)
         assert min(exchange.under_way()) >= IN_FLIGHT_MIN
         for segment, size in zip(last_segments(), sizes(), strict=True):
